@@ -1,0 +1,62 @@
+"""auth_failures: somebody tries to get in and is refused.
+
+Looks at: HTTP 401 on any path; 403 on a login path; a POST to a login form that answers 200 where success is a
+redirect (wp-login.php, xmlrpc.php); `outcome: failure` of an authentication event; sshd `Failed <method> for`.
+Why: guessing passwords and keys needs many attempts, and each leaves a refusal.
+Default: 10 in a minute from one address (an IPv6 /64), which is then blocked.
+Source: ATT&CK T1110 (brute force), OWASP OAT-007 (credential cracking), API2:2023; the operator's document.
+"""
+
+from collections.abc import Iterable
+
+from detectors.detector import Look, Surroundings, Verdict, is_one_of, path_of
+from detectors.event import Event
+from detectors.rule import Rule
+
+LOGIN_FORM = "login_form"
+"""Tag of records that name a login form."""
+
+
+class AuthFailures:
+    """Counts refusals."""
+
+    statuses = frozenset({401, 403})
+    tags = frozenset({LOGIN_FORM})
+    outcomes = True
+
+    def __init__(self, rule: Rule, site: Surroundings) -> None:
+        self._rule = rule
+        self._site = site
+
+    def judge(self, look: Look) -> Iterable[Verdict]:
+        """At most one verdict: an attempt counts once, however many signs of failure it shows."""
+        reason = failure_of(look.event, self._site)
+        return (Verdict(self._rule, reason),) if reason else ()
+
+
+def failure_of(event: Event, site: Surroundings) -> str | None:
+    """Why this event is a failed authentication, or None."""
+    if event.category == "authentication" or (event.category is None and event.status is None):
+        if event.outcome == "failure":
+            return "outcome failure"
+    elif event.outcome == "failure" and is_one_of(path_of(event), site.login_paths):
+        return "outcome failure on a login path"
+    if event.status == 401:
+        return "status 401"
+    if event.status == 403 and is_one_of(path_of(event), site.login_paths):
+        return "status 403 on a login path"
+    if event.status == 200 and event.method == "POST" and is_one_of(path_of(event), site.login_forms):
+        return "login form answered 200 instead of a redirect"
+    return None
+
+
+def is_login_success(event: Event, site: Surroundings) -> bool:
+    """Whether this event is a successful login, as far as a log can tell."""
+    if event.category == "authentication" or (event.category is None and event.status is None):
+        return event.outcome == "success"
+    if event.method != "POST" or event.status is None:
+        return False
+    path = path_of(event)
+    if is_one_of(path, site.login_forms):
+        return event.status in (302, 303)
+    return 200 <= event.status < 400 and is_one_of(path, site.login_paths)

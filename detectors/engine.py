@@ -1,0 +1,272 @@
+"""One batch of events in, findings out: scan once, select what counts, count it in Redis in one step.
+
+The way of a batch, top to bottom: `process` cuts it into chunks; `_select` scans the records and asks the detectors;
+`_groups` gathers what counts by rule and subject, with its evidence; `Windows.apply` counts it.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from detectors.addresses import Networks, client_address, subject_of
+from detectors.api_key_exposure import ApiKeyExposure
+from detectors.auth_failures import LOGIN_FORM, AuthFailures
+from detectors.detector import Detector, Look, Surroundings, Verdict
+from detectors.event import Batch, Event
+from detectors.finding import Evidence, SubjectKind
+from detectors.health_check_failure import HEALTH, HealthCheckFailure
+from detectors.high_error_rate import HighErrorRate
+from detectors.rate_limit_violations import RateLimitViolations
+from detectors.redact import SecretFinder
+from detectors.rule import Kind, Rule
+from detectors.scanner import ENCODED, Pattern, Scanner, Tag, load_patterns
+from detectors.security_breach import LOGIN, SecurityBreach
+from detectors.suspicious_activity import SuspiciousActivity
+from detectors.timestamps import event_time_ms
+from detectors.windows import Crossed, Group, Windows, meta_of
+
+CHUNK_EVENTS = 10_000
+"""Events counted in one step: bounds how long Redis and the event loop are busy with one request."""
+EVIDENCE_RECORD_CHARACTERS = 512
+EVIDENCE_AT_EACH_END = 10
+"""Of one group of one batch, the first and the last ten events keep their evidence."""
+LONGEST_FIELD = 256
+
+DETECTORS: dict[str, Callable[[Rule, Surroundings], Detector]] = {
+    "auth_failures": AuthFailures,
+    "rate_limit_violations": RateLimitViolations,
+    "suspicious_activity": SuspiciousActivity,
+    "api_key_exposure": ApiKeyExposure,
+    "health_check_failure": HealthCheckFailure,
+    "security_breach": SecurityBreach,
+}
+"""Detectors that look at single events; high_error_rate looks at whole batches."""
+
+
+class Site(msgspec.Struct, frozen=True):
+    """What the policy says of the site's paths. The defaults are those of `Surroundings`."""
+
+    login_paths: tuple[str, ...] = Surroundings.login_paths
+    login_forms: tuple[str, ...] = Surroundings.login_forms
+    health_paths: tuple[str, ...] = Surroundings.health_paths
+
+
+class Processed(NamedTuple):
+    """What became of a batch."""
+
+    duplicate: bool
+    """The batch had been applied before; nothing was counted again."""
+    counted: int
+    """Events that counted for at least one rule."""
+    crossed: list[Crossed]
+    """Thresholds that this batch crossed, in order of time."""
+
+
+class _Counted(msgspec.Struct, gc=False):
+    """One verdict with its event's place and time."""
+
+    at: int
+    index: int
+    flag: str | None
+    verdict: Verdict
+
+
+class Engine:
+    """The detectors of one policy over one Redis. A changed policy gets a new engine."""
+
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        windows: Windows,
+        *,
+        fingerprint_key: bytes,
+        site: Site | None = None,
+        trusted_proxies: Networks | None = None,
+    ) -> None:
+        """Compiles the pattern database: about 0.2 s of CPU."""
+        site = site or Site()
+        self.windows = windows
+        self._trusted = trusted_proxies or Networks()
+        tags = (
+            Tag(LOGIN, site.login_paths),
+            Tag(LOGIN_FORM, site.login_forms),
+            Tag(HEALTH, site.health_paths),
+        )
+        self.scanner = Scanner(load_patterns("keys") + load_patterns("attacks"), tags)
+        self.secrets = SecretFinder(self.scanner, fingerprint_key)
+        around = Surroundings(
+            site.login_paths,
+            site.login_forms,
+            site.health_paths,
+            secrets=self.secrets,
+            scanner=self.scanner,
+        )
+        rules = tuple(rules)
+        self._detectors = [DETECTORS[r.name](r, around) for r in rules if r.name in DETECTORS]
+        self._tallies = [HighErrorRate(r) for r in rules if r.kind is Kind.RATIO]
+        statuses = {status for d in self._detectors for status in d.statuses}
+        self._by_status = {s: [d for d in self._detectors if s in d.statuses] for s in statuses}
+        self._encode = msgspec.json.Encoder().encode
+
+    async def process(self, batch: Batch) -> Processed:
+        """Counts a batch. Raises: StorageError, when the sender must send it again."""
+        if len(batch.events) <= CHUNK_EVENTS:
+            return await self._process_chunk(batch)
+        duplicate, counted, crossed = True, 0, []
+        for number, start in enumerate(range(0, len(batch.events), CHUNK_EVENTS)):
+            chunk = msgspec.structs.replace(
+                batch,
+                events=batch.events[start : start + CHUNK_EVENTS],
+                records=batch.records[start : start + CHUNK_EVENTS],
+                mark=batch.mark and f"{batch.mark}:{number}",
+            )
+            done = await self._process_chunk(chunk)
+            duplicate = duplicate and done.duplicate
+            counted += done.counted
+            crossed += done.crossed
+        return Processed(duplicate, counted, crossed)
+
+    async def _process_chunk(self, batch: Batch) -> Processed:
+        hits = self.scanner.scan(batch.records)
+        selected = self._select(batch, hits)
+        groups = self._groups(batch, selected, hits)
+        for tally in self._tallies:
+            groups += self._tallied(tally, batch)
+        applied, crossed = await self.windows.apply(groups, batch.mark)
+        crossed.sort(key=lambda c: c.at)
+        counted = len({c.index for c in selected}) if applied else 0
+        return Processed(not applied, counted, crossed)
+
+    def _select(self, batch: Batch, hits: dict[int, list[Pattern | str]]) -> list[_Counted]:
+        """Asks the detectors. Most events interest none of them and cost one dictionary lookup."""
+        found: list[_Counted] = []
+        by_status = self._by_status
+        for index, event in enumerate(batch.events):
+            if event.status in by_status or event.outcome is not None or index in hits:
+                tags = hits.get(index, [])
+                for detector in self._interested(event, tags):
+                    for verdict in detector.judge(Look(event, batch.records[index], tags)):
+                        at, flag = event_time_ms(event.timestamp, batch.received_ms)
+                        found.append(_Counted(at, index, flag, verdict))
+        return found
+
+    def _interested(self, event: Event, hits: Sequence[Pattern | str]) -> Sequence[Detector]:
+        if not hits and event.outcome is None:
+            return self._by_status.get(event.status or 0, ())
+        tags = {hit if isinstance(hit, str) else hit.id for hit in hits}
+        return [
+            d
+            for d in self._detectors
+            if event.status in d.statuses
+            or (event.outcome is not None and d.outcomes)
+            or not d.tags.isdisjoint(tags)
+        ]
+
+    def _groups(
+        self, batch: Batch, selected: Sequence[_Counted], hits: dict[int, list[Pattern | str]]
+    ) -> list[Group]:
+        """What counts, by rule and subject, in order of time."""
+        gathered: dict[tuple[Rule, str, str], list[_Counted]] = {}
+        for counted in selected:
+            event = batch.events[counted.index]
+            subject, narrow = self._subject(counted.verdict, event)
+            if subject is not None:
+                key = f"{counted.verdict.rule.name}{narrow}"
+                gathered.setdefault((counted.verdict.rule, subject, key), []).append(counted)
+        return [
+            self._group(batch, rule, subject, key, members, hits)
+            for (rule, subject, key), members in gathered.items()
+        ]
+
+    def _group(
+        self,
+        batch: Batch,
+        rule: Rule,
+        subject: str,
+        key: str,
+        members: list[_Counted],
+        hits: dict[int, list[Pattern | str]],
+    ) -> Group:
+        members.sort(key=lambda c: c.at)
+        group = Group(rule, subject, key, meta_of(rule, subject), [], [], [])
+        last = len(members) - EVIDENCE_AT_EACH_END
+        for number, counted in enumerate(members):
+            event = batch.events[counted.index]
+            repeat = max(1, event.repeat)
+            group.times.extend([counted.at] * repeat)
+            if rule.kind is Kind.DISTINCT and rule.distinct:
+                group.values.extend([_hash(self._part(rule.distinct, counted.verdict, event) or "")] * repeat)
+            elif rule.kind in (Kind.STREAK, Kind.SEQUENCE):
+                group.values.extend([int(counted.verdict.good)] * repeat)
+            if number < EVIDENCE_AT_EACH_END or number >= last:
+                group.evidence.append((counted.at, self._evidence(batch, counted, hits)))
+        return group
+
+    def _subject(self, verdict: Verdict, event: Event) -> tuple[str | None, str]:
+        """Whom a verdict counts for, and what narrows the window; None where the event does not say."""
+        first, *rest = verdict.rule.group_by
+        subject = self._part(first, verdict, event)
+        narrow = f":{verdict.rule.kind.value}" if verdict.rule.kind is Kind.SEQUENCE else ""
+        for kind in rest:
+            part = self._part(kind, verdict, event)
+            if part is None:
+                return None, ""
+            narrow += f":{_hash(part)}"
+        return subject, narrow
+
+    def _part(self, kind: SubjectKind, verdict: Verdict, event: Event) -> str | None:
+        if kind is SubjectKind.IP:
+            address = client_address(event.client_ip, event.forwarded_for, self._trusted)
+            return subject_of(address) if address else None
+        if kind is SubjectKind.KEY:
+            return verdict.subject or event.api_key_id
+        if kind is SubjectKind.USER:
+            return self.secrets.redact(event.user)
+        return event.host or "*"
+
+    def _evidence(self, batch: Batch, counted: _Counted, hits: dict[int, list[Pattern | str]]) -> str:
+        """One event as it is kept: every text redacted, as JSON."""
+        event, verdict = batch.events[counted.index], counted.verdict
+        record = batch.records[counted.index].decode("utf-8", "replace")
+        may_hold_secret = any(
+            hit == ENCODED or (isinstance(hit, Pattern) and hit.field == "record")
+            for hit in hits.get(counted.index, ())
+        )
+
+        def safe(text: str | None) -> str | None:
+            text = self.secrets.redact(text) if may_hold_secret else text
+            return text[:LONGEST_FIELD] if text else None
+
+        record = (self.secrets.redact(record) or "") if may_hold_secret else record
+        return self._encode(
+            Evidence(
+                at=counted.at,
+                received_at=batch.received_ms,
+                matched=safe(verdict.matched) or "",
+                client_ip=client_address(event.client_ip, event.forwarded_for, self._trusted),
+                method=safe(event.method),
+                path=safe(event.path),
+                status=event.status,
+                user=safe(event.user),
+                user_agent=safe(event.user_agent),
+                host=safe(event.host),
+                request_id=safe(event.request_id),
+                flags=(counted.flag,) if counted.flag else (),
+                record=record[:EVIDENCE_RECORD_CHARACTERS],
+            )
+        ).decode()
+
+    @staticmethod
+    def _tallied(tally: HighErrorRate, batch: Batch) -> list[Group]:
+        rule = tally.rule
+        return [
+            Group(rule, host, rule.name, meta_of(rule, host), times, values, [])
+            for host, (times, values) in tally.tally(batch).items()
+        ]
+
+
+def _hash(text: str) -> str:
+    """A short stand-in for a value that must not stand in a key or a window itself."""
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()

@@ -1,0 +1,108 @@
+"""What a rule found: a subject that crossed a threshold, with its evidence."""
+
+import enum
+
+import msgspec
+
+
+class Severity(enum.StrEnum):
+    """Security classes of the operator's document, worst first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Priority(enum.StrEnum):
+    """Incident priorities of the operator's document, most urgent first."""
+
+    P0 = "P0"
+    P1 = "P1"
+    P2 = "P2"
+    P3 = "P3"
+
+
+PRIORITY_OF: dict[Severity, Priority] = {
+    Severity.CRITICAL: Priority.P0,
+    Severity.HIGH: Priority.P1,
+    Severity.MEDIUM: Priority.P2,
+    Severity.LOW: Priority.P3,
+}
+
+
+class Action(enum.StrEnum):
+    """What may follow a finding."""
+
+    BLOCK_IP = "block_ip"
+    ALERT_ADMIN = "alert_admin"
+    INVESTIGATE = "investigate"
+    CREATE_INCIDENT = "create_incident"
+    CREATE_INCIDENT_IMMEDIATE = "create_incident_immediate"
+
+
+class Mode(enum.StrEnum):
+    """enforce acts; propose makes a block that waits for a person; observe only records."""
+
+    ENFORCE = "enforce"
+    PROPOSE = "propose"
+    OBSERVE = "observe"
+
+
+class SubjectKind(enum.StrEnum):
+    """What a subject is. Only an IP can be blocked."""
+
+    IP = "ip"
+    USER = "user"
+    KEY = "key"
+    HOST = "host"
+
+
+class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One counted event, redacted, as people will read it later. Times are epoch milliseconds."""
+
+    at: int
+    received_at: int
+    matched: str
+    """What made it count, such as `status 401` or `path /.env (probe.dotenv)`."""
+    client_ip: str | None = None
+    method: str | None = None
+    path: str | None = None
+    status: int | None = None
+    user: str | None = None
+    user_agent: str | None = None
+    host: str | None = None
+    request_id: str | None = None
+    flags: tuple[str, ...] = ()
+    """`no_time` (the record had no readable time), `clock_skew` (its time lay in the future)."""
+    record: str = ""
+    """The raw record, redacted and cut to 512 characters."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A subject crossed a rule's threshold. Self-contained: it carries what the policy said at that moment."""
+
+    id: str
+    """Unique and stable: shard and stream entry, such as `0:1764000000000-0`. Empty in a replay."""
+    rule: str
+    subject: str
+    """`203.0.113.9`, `2001:db8:1:2::/64`, a user name, `github_token:v1:…` or a host."""
+    subject_kind: SubjectKind
+    first_at: int
+    """Epoch ms of the first counted event of this finding."""
+    at: int
+    """Epoch ms of the event that crossed the threshold."""
+    count: int
+    threshold: int
+    """Events needed; for a ratio rule, per cent."""
+    window_ms: int
+    severity: Severity
+    actions: tuple[Action, ...]
+    mode: Mode
+    duration_ms: int
+    """How long a first block lasts; doubles with each strike."""
+    max_duration_ms: int
+    why: str
+    """One sentence for people."""
+    evidence: tuple[Evidence, ...] = ()
+    """The newest of the counted events, at most ten, oldest first."""

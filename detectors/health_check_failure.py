@@ -1,0 +1,38 @@
+"""health_check_failure: the service says that it is not well, several times in a row.
+
+Looks at: requests to the health path (`/api/health`, `/health`) in the logs, and the checks Bartizan makes itself
+where the policy names an address. A status of 400 or more, or none, is a failure; anything else starts over.
+Default: 3 in a row for one host open an incident.
+Source: the operator's document (health checks, incident detection).
+"""
+
+from collections.abc import Iterable
+
+from detectors.detector import Look, Surroundings, Verdict, path_of
+from detectors.rule import Rule
+
+HEALTH = "health"
+"""Tag of records that name a health path."""
+
+
+class HealthCheckFailure:
+    """Follows the streak of failures of each host."""
+
+    statuses: frozenset[int] = frozenset()
+    tags = frozenset({HEALTH})
+    outcomes = True
+
+    def __init__(self, rule: Rule, site: Surroundings) -> None:
+        self._rule = rule
+        self._site = site
+
+    def judge(self, look: Look) -> Iterable[Verdict]:
+        """A good or a bad verdict for each health check, none for anything else."""
+        event = look.event
+        if event.category == "health_check":
+            good = event.outcome == "success"
+        elif path_of(event) in self._site.health_paths and event.status is not None:
+            good = event.status < 400
+        else:
+            return ()
+        return (Verdict(self._rule, f"health check answered {event.status or 'nothing'}", good=good),)

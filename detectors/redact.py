@@ -1,0 +1,98 @@
+"""Credentials in text: found, named by a keyed fingerprint, and masked. Nothing here keeps one."""
+
+import hashlib
+import hmac
+import math
+from base64 import b32encode
+from collections import Counter
+from functools import cache
+from typing import Any, NamedTuple
+
+import re2
+
+from detectors.decoding import views
+from detectors.scanner import Pattern, Scanner
+
+
+class Secret(NamedTuple):
+    """One credential in one text. Lives only while its record is handled; `text` is never stored."""
+
+    kind: str
+    text: str
+    fingerprint: str
+    severity: str
+
+
+class SecretFinder:
+    """Finds credentials by the patterns of patterns/keys.toml."""
+
+    def __init__(self, scanner: Scanner, fingerprint_key: bytes) -> None:
+        """`fingerprint_key`: at least 16 random bytes; without it a fingerprint says nothing."""
+        self._scanner = scanner
+        self._key = fingerprint_key
+
+    def find(self, record: str) -> list[Secret]:
+        """Every credential in a record, also percent-encoded or JSON-escaped, each once."""
+        return self._search(record)[0]
+
+    def redact(self, text: str | None) -> str | None:
+        """The text with every credential replaced by `[REDACTED:kind:fingerprint]`.
+
+        Where a credential shows only after decoding, the decoded text is what comes back.
+        """
+        if not text:
+            return text
+        for _ in range(4):
+            secrets, text = self._search(text)
+            if not secrets:
+                return text
+            # Longest first: one secret may contain another.
+            for secret in sorted(secrets, key=lambda s: -len(s.text)):
+                text = text.replace(secret.text, f"[REDACTED:{secret.kind}:{secret.fingerprint[3:11]}]")
+        return "[REDACTED]"
+
+    def _search(self, record: str) -> tuple[list[Secret], str]:
+        """The secrets, and the view of the record that shows all of them."""
+        found: dict[str, Secret] = {}
+        showing = record
+        for view in views(record):
+            before = len(found)
+            for hit in self._scanner.scan_one(view):
+                if isinstance(hit, Pattern) and hit.field == "record":
+                    self._confirm(hit, view, found)
+            if len(found) > before:
+                showing = view
+        return list(found.values()), showing
+
+    def _confirm(self, pattern: Pattern, text: str, found: dict[str, Secret]) -> None:
+        for match in compiled(pattern).finditer(text):
+            secret = next((group for group in match.groups() if group), None) or match.group()
+            if (
+                secret in found
+                or "[REDACTED:" in secret
+                or any(word in match.group() for word in pattern.skip)
+            ):
+                continue
+            if pattern.min_entropy and entropy(secret) < pattern.min_entropy:
+                continue
+            found[secret] = Secret(pattern.id, secret, self.fingerprint(secret), pattern.severity)
+
+    def fingerprint(self, secret: str) -> str:
+        """`v1:` and 26 characters: the same for the same secret, of no use to guess it without the key.
+
+        Source: HMAC (RFC 2104) with SHA-256, cut to 128 bits; a plain hash of a password can be guessed.
+        """
+        digest = hmac.new(self._key, secret.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+        return "v1:" + b32encode(digest[:16]).decode().rstrip("=").lower()
+
+
+@cache
+def compiled(pattern: Pattern) -> Any:
+    """The pattern's RE2 program."""
+    return re2.compile(pattern.regex)
+
+
+def entropy(text: str) -> float:
+    """Shannon entropy in bits per character."""
+    size = len(text)
+    return -sum(n / size * math.log2(n / size) for n in Counter(text).values())

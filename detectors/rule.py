@@ -1,0 +1,42 @@
+"""Which events count, by which subject, how many, in what window, and what follows."""
+
+import enum
+
+import msgspec
+
+from detectors.finding import Action, Mode, Severity, SubjectKind
+
+
+class Kind(enum.StrEnum):
+    """How a rule adds up its events. See windows.py for the exact meaning of each."""
+
+    COUNT = "count"
+    """n events in a window."""
+    DISTINCT = "distinct"
+    """n different values in a window."""
+    RATIO = "ratio"
+    """a percentage of bad events among all events of a window."""
+    STREAK = "streak"
+    """n bad events in a row; a good one starts over."""
+    SEQUENCE = "sequence"
+    """n events of one sort in a window, and then one of another."""
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One line of the policy, complete with its detector's defaults. Built by app/policy.py."""
+
+    name: str
+    threshold: int
+    """Events or different values needed (1 to 10,000); per cent for a ratio rule."""
+    window_ms: int
+    actions: tuple[Action, ...]
+    severity: Severity
+    kind: Kind = Kind.COUNT
+    group_by: tuple[SubjectKind, ...] = (SubjectKind.IP,)
+    """The first names the kind of subject; further ones narrow it (`[ip, user]`)."""
+    distinct: SubjectKind | None = None
+    min_volume: int = 0
+    """Ratio rules only: fewer events than this in the window say nothing."""
+    mode: Mode = Mode.ENFORCE
+    duration_ms: int = 4 * 3_600_000
+    max_duration_ms: int = 7 * 86_400_000

@@ -1,0 +1,119 @@
+"""One Hyperscan database for all patterns: which records are worth a closer look, and what is in them.
+
+Two steps. Every record is scanned once for the patterns' literals (a few hundred nanoseconds, whatever the
+number of patterns). The few records with a hit are decoded and the patterns that hit are confirmed with RE2,
+which like Hyperscan is linear on hostile input; the standard library's `re` is not.
+"""
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import hyperscan
+import msgspec
+import re2
+
+from detectors.errors import ConfigError
+from detectors.finding import Severity
+
+Field = Literal["record", "path", "target", "agent", "text"]
+ENCODED = "encoded"
+"""Tag of a record with escapes that an attack could hide behind; its text is decoded and scanned again."""
+
+_ENCODED_HINTS = (
+    # Percent-escapes of characters that attacks need, or that nobody need escape; two-byte forms of `.` and `/`.
+    rb"%(?:0[0ad]|2[2-9ef]|3[0-9bce]|[4-7][0-9a-f]|c[01]%|u00)",
+    # JSON escapes of ASCII characters.
+    rb"\\u00[0-7][0-9a-f]",
+)
+
+
+class Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of a pattern file. The fields are explained at the head of patterns/*.toml."""
+
+    id: str
+    description: str
+    regex: str
+    severity: Severity
+    source: str
+    field: Field = "record"
+    literals: tuple[str, ...] = ()
+    prefilter: str = ""
+    min_entropy: float = 0.0
+    skip: tuple[str, ...] = ()
+    failed: bool = False
+
+    def prefilter_expression(self) -> str:
+        """What the one database looks for on behalf of this pattern."""
+        if self.literals:
+            return "|".join(_escape(literal) for literal in self.literals)
+        return self.prefilter or self.regex
+
+
+def _escape(literal: str) -> str:
+    """A literal as a Hyperscan expression; a slash may be escaped as in JSON written by PHP."""
+    return "".join("\\\\?/" if c == "/" else c if c.isalnum() else f"\\x{ord(c):02x}" for c in literal)
+
+
+@cache
+def load_patterns(name: str) -> tuple[Pattern, ...]:
+    """The patterns of detectors/patterns/NAME.toml. Raises: ConfigError naming the wrong entry."""
+    text = files("detectors").joinpath("patterns", f"{name}.toml").read_text("utf-8")
+    found = []
+    for entry in tomllib.loads(text)["pattern"]:
+        try:
+            found.append(msgspec.convert(entry, Pattern))
+            re2.compile(entry["regex"])
+        except (msgspec.ValidationError, re2.error) as error:
+            raise ConfigError(f"patterns/{name}.toml: {entry.get('id')}: {error}") from error
+    return tuple(found)
+
+
+class Tag(msgspec.Struct, frozen=True):
+    """Texts from the policy (login paths, health paths) that tag a record."""
+
+    tag: str
+    texts: tuple[str, ...]
+
+
+class Scanner:
+    """Scans records for the literals of all patterns and tags. Not for use from several threads at once."""
+
+    def __init__(self, patterns: Sequence[Pattern], tags: Iterable[Tag] = ()) -> None:
+        self._tags: list[Pattern | str] = []
+        expressions: list[bytes] = []
+        for pattern in patterns:
+            self._add(expressions, pattern.prefilter_expression().encode(), pattern)
+        for tag in tags:
+            if tag.texts:
+                self._add(expressions, "|".join(map(_escape, tag.texts)).encode(), tag.tag)
+        for hint in _ENCODED_HINTS:
+            self._add(expressions, hint, ENCODED)
+        flags = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
+        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        self._database.compile(
+            expressions=expressions, ids=list(range(len(expressions))), flags=[flags] * len(expressions)
+        )
+
+    def _add(self, expressions: list[bytes], expression: bytes, tag: Pattern | str) -> None:
+        self._tags.append(tag)
+        expressions.append(expression)
+
+    def scan(self, records: Sequence[bytes]) -> dict[int, list[Pattern | str]]:
+        """The records with a hit, by index, with the patterns and tags that may be in them."""
+        found: dict[int, list[Pattern | str]] = {}
+        tags = self._tags
+
+        def on_match(number: int, _start: int, _end: int, _flags: int, index: Any) -> None:
+            found.setdefault(index, []).append(tags[number])
+
+        scan = self._database.scan
+        for index, record in enumerate(records):
+            scan(record, match_event_handler=on_match, context=index)
+        return found
+
+    def scan_one(self, text: str) -> list[Pattern | str]:
+        """The patterns and tags that may be in one text."""
+        return self.scan((text.encode("utf-8", "replace"),)).get(0, [])

@@ -1,0 +1,75 @@
+"""security_breach: it looks as if somebody got in.
+
+Looks at: a login that succeeds after ten failures of the same address and user within 15 minutes; a secret file
+(`/.env`, `/.git/config`, a private key, a dump) that was served with content.
+Why: both need a person at once. Neither is proof: a site that answers 200 to every path serves no secret, which is
+why a small answer of a login form or an empty one does not count.
+Default: the first one opens an incident of the highest priority.
+Source: ATT&CK T1078 (valid accounts), T1110, T1552.001; the example of the Sigma correlation specification (ten
+failures, then a success, within ten minutes); the operator's document.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from detectors.auth_failures import LOGIN_FORM, failure_of, is_login_success
+from detectors.detector import Look, Surroundings, Verdict
+from detectors.finding import SubjectKind
+from detectors.rule import Kind, Rule
+from detectors.suspicious_activity import attacks_in
+
+FAILURES_BEFORE_SUCCESS = 10
+WINDOW_MS = 15 * 60_000
+SERVED_SECRETS = frozenset(
+    {
+        "probe.dotenv",
+        "probe.git",
+        "probe.cloud_credentials",
+        "probe.ssh_key",
+        "probe.package_credentials",
+        "probe.wp_config_backup",
+        "probe.secrets_file",
+        "probe.terraform",
+        "probe.sql_dump",
+        "probe.spring_actuator",
+    }
+)
+"""Patterns whose answer with content means that a secret has left the house."""
+LOGIN = "login"
+"""Tag of records that name a login path."""
+
+
+class SecurityBreach:
+    """Watches logins that succeed at last, and secret files that are served."""
+
+    statuses = frozenset({401, 403})
+    tags = frozenset({LOGIN, LOGIN_FORM, *SERVED_SECRETS})
+    outcomes = True
+
+    def __init__(self, rule: Rule, site: Surroundings) -> None:
+        self._rule = rule
+        self._site = site
+        self._takeover = msgspec.structs.replace(
+            rule,
+            kind=Kind.SEQUENCE,
+            threshold=FAILURES_BEFORE_SUCCESS,
+            window_ms=WINDOW_MS,
+            group_by=(SubjectKind.IP, SubjectKind.USER),
+        )
+
+    def judge(self, look: Look) -> Iterable[Verdict]:
+        """At most one verdict."""
+        event = look.event
+        reason = failure_of(event, self._site)
+        if reason:
+            return (Verdict(self._takeover, reason),)
+        if is_login_success(event, self._site):
+            return (Verdict(self._takeover, "login succeeded", good=True),)
+        if event.status in (200, 206) and event.method != "HEAD" and event.bytes:
+            for pattern, matched in attacks_in(look, self._site.scanner):
+                if pattern.id in SERVED_SECRETS:
+                    return (
+                        Verdict(self._rule, f"{matched} was served with {event.bytes} bytes ({pattern.id})"),
+                    )
+        return ()

@@ -1,0 +1,210 @@
+"""The sliding windows in Redis: one Lua call per batch and shard, exact, retry-safe, bounded.
+
+| key | type | TTL | bound |
+|---|---|---|---|
+| `bartizan:{SHARD}:batch:MARK` | string | 15 minutes | one per marked batch |
+| `bartizan:{SHARD}:findings` | stream | none | entries are deleted once handled; only what waits is there |
+| `bartizan:{SHARD}:w:RULE:SUBJECT` | string, cmsgpack | two windows and 15 minutes | 4 times the threshold, 10 texts |
+"""
+
+import asyncio
+import hashlib
+import zlib
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from detectors.errors import StorageError
+from detectors.finding import Evidence, Finding
+from detectors.rule import Kind, Rule
+
+MARK_TTL_MS = 15 * 60_000
+"""A sender's retry within this time counts nothing twice. The longest first retry of the senders measured is a
+minute (syslog-ng, Fluentd); 15 minutes covers several. Source: docs/ingest.md."""
+LATE_DELIVERY_MS = 15 * 60_000
+"""How long a window outlives its events, so that what is delivered late still meets them."""
+LONGEST_SUBJECT_BYTES = 128
+"""Longer subjects stand hashed in a key: their text is an attacker's."""
+
+
+class Group(msgspec.Struct):
+    """What one batch brought for one rule and subject. `values` by kind: see lua/count_batch.lua."""
+
+    rule: Rule
+    subject: str
+    key: str
+    meta: str
+    times: list[int]
+    values: list[Any]
+    evidence: list[tuple[int, str]]
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """What of a finding is known before it happens; travels through Redis as JSON."""
+
+    rule: str
+    subject: str
+    subject_kind: str
+    threshold: int
+    window_ms: int
+    severity: str
+    actions: tuple[str, ...]
+    mode: str
+    duration_ms: int
+    max_duration_ms: int
+
+
+class Crossed(msgspec.Struct, frozen=True):
+    """A threshold that a batch crossed: the group, the times of its first and last event, how many."""
+
+    group: Group
+    first_at: int
+    at: int
+    count: int
+
+
+def window_key(shard: int, rule: str, subject: str) -> str:
+    """The window of one rule and subject; the hash tag keeps one shard on one cluster node."""
+    return f"bartizan:{{{shard}}}:w:{rule}:{short_subject(subject)}"
+
+
+def short_subject(subject: str) -> str:
+    """The subject as it may stand in a key: itself, or its hash where it is long."""
+    raw = subject.encode("utf-8", "replace")
+    return subject if len(raw) <= LONGEST_SUBJECT_BYTES else "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def batch_key(shard: int, mark: str) -> str:
+    """The mark of one applied batch."""
+    return f"bartizan:{{{shard}}}:batch:{mark}"
+
+
+def findings_key(shard: int) -> str:
+    """The findings stream of one shard; the responder's consumer group reads it."""
+    return f"bartizan:{{{shard}}}:findings"
+
+
+class Windows:
+    """Applies batches to Redis. One per process."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        shards: int = 1,
+        emit: bool = True,
+        late_delivery_ms: int = LATE_DELIVERY_MS,
+    ) -> None:
+        """`emit`: whether findings go to the stream; a replay only wants them returned."""
+        self.shards = shards
+        self._emit = b"1" if emit else b"0"
+        self._late_delivery_ms = late_delivery_ms
+        self._encode = msgspec.msgpack.Encoder().encode
+        source = files("detectors").joinpath("lua", "count_batch.lua").read_text("utf-8")
+        self._script = redis.register_script(source)
+
+    def shard_of(self, text: str) -> int:
+        """Which shard a subject or a batch belongs to; the same in every process and version."""
+        return zlib.crc32(text.encode("utf-8", "replace")) % self.shards if self.shards > 1 else 0
+
+    async def apply(self, groups: Iterable[Group], mark: str | None) -> tuple[bool, list[Crossed]]:
+        """Counts the groups; says whether the batch was new, and what thresholds it crossed.
+
+        A batch with a mark is always applied to its home shard as well, so that a repeat of a batch in which
+        nothing counted is known too. After a crash half way, a repeat applies just the shards that are missing.
+        Raises: StorageError; the caller must not acknowledge, and the sender's retry completes the work.
+        """
+        by_shard: dict[int, list[Group]] = {}
+        for group in groups:
+            by_shard.setdefault(self.shard_of(group.subject), []).append(group)
+        if mark is not None:
+            by_shard.setdefault(self.shard_of(mark), [])
+        if not by_shard:
+            return True, []
+        try:
+            replies = await asyncio.gather(*(self._call(s, g, mark) for s, g in by_shard.items()))
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StorageError(f"counting failed: {type(error).__name__}: {error}") from error
+        crossed = [c for applied, found in replies if applied for c in found]
+        return any(applied for applied, _ in replies), crossed
+
+    async def _call(
+        self, shard: int, groups: Sequence[Group], mark: str | None
+    ) -> tuple[bool, list[Crossed]]:
+        keys = [batch_key(shard, mark or "none"), findings_key(shard)]
+        args: list[Any] = [MARK_TTL_MS if mark else 0, self._emit]
+        for group in groups:
+            rule = group.rule
+            keys.append(window_key(shard, group.key, group.subject))
+            args.append(
+                self._encode(
+                    (
+                        rule.kind.value,
+                        rule.threshold,
+                        rule.window_ms,
+                        2 * rule.window_ms + self._late_delivery_ms,
+                        rule.min_volume,
+                        group.meta,
+                        group.times,
+                        group.values,
+                        [part for pair in group.evidence for part in pair],
+                    )
+                )
+            )
+        reply = await self._script(keys=keys, args=args)
+        found = [
+            Crossed(groups[reply[i]], reply[i + 1], reply[i + 2], reply[i + 3])
+            for i in range(1, len(reply), 4)
+        ]
+        return bool(reply[0]), found
+
+
+def meta_of(rule: Rule, subject: str) -> str:
+    """A finding's fixed part as JSON."""
+    return msgspec.json.encode(
+        Meta(
+            rule=rule.name,
+            subject=subject,
+            subject_kind=rule.group_by[0].value,
+            threshold=rule.threshold,
+            window_ms=rule.window_ms,
+            severity=rule.severity.value,
+            actions=tuple(a.value for a in rule.actions),
+            mode=rule.mode.value,
+            duration_ms=rule.duration_ms,
+            max_duration_ms=rule.max_duration_ms,
+        )
+    ).decode()
+
+
+def read_finding(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Finding:
+    """A finding from its entry in the stream. Raises: ValueError where the entry is not one of ours."""
+    try:
+        meta = msgspec.json.decode(fields[b"meta"])
+        texts = msgspec.msgpack.decode(fields[b"evidence"]) or []
+        counted = {
+            "id": f"{shard}:{entry_id.decode()}",
+            "first_at": int(fields[b"first_at"]),
+            "at": int(fields[b"at"]),
+            "count": int(fields[b"count"]),
+            "evidence": [msgspec.json.decode(text) for text in texts],
+        }
+        return msgspec.convert({**meta, **counted, "why": why(meta, counted)}, Finding)
+    except (KeyError, msgspec.MsgspecError) as error:
+        raise ValueError(f"finding {entry_id!r} cannot be read: {error}") from error
+
+
+def why(meta: dict[str, Any], counted: dict[str, Any]) -> str:
+    """One sentence for people: what was counted, how often, in what time, against what limit."""
+    span_s = (counted["at"] - counted["first_at"]) / 1000
+    limit = f"{meta['threshold']} in {meta['window_ms'] / 1000:g} s"
+    sample = Evidence(**counted["evidence"][-1]).matched if counted["evidence"] else ""
+    tail = f", last: {sample}" if sample else ""
+    return f"{counted['count']} {meta['rule']} in {span_s:g} s (limit {limit}){tail}"
+
+
+__all__ = ["Group", "Kind", "Windows", "meta_of", "read_finding", "window_key"]

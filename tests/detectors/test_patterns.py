@@ -1,0 +1,122 @@
+"""Each pattern finds what it is there for, in the disguises of a log, and leaves ordinary requests alone."""
+
+import json
+
+import pytest
+from samples import ATTACKS, BENIGN_TARGETS, SECRETS
+
+from detectors.detector import Look
+from detectors.event import Event
+from detectors.redact import SecretFinder
+from detectors.scanner import ENCODED, Scanner, Tag, load_patterns
+from detectors.suspicious_activity import attacks_in
+
+PATTERNS = load_patterns("keys") + load_patterns("attacks")
+SCANNER = Scanner(PATTERNS)
+FINDER = SecretFinder(SCANNER, b"k" * 32)
+
+
+def found_in(event: Event, record: bytes) -> set[str]:
+    hits = SCANNER.scan([record]).get(0, [])
+    return {pattern.id for pattern, _ in attacks_in(Look(event, record, hits), SCANNER)}
+
+
+def event_of(pattern_id: str, text: str, status: int = 404) -> Event:
+    if pattern_id == "scanner":
+        return Event(path="/", user_agent=text, status=status)
+    return Event(path=text, method="GET", status=status)
+
+
+def as_combined(event: Event) -> bytes:
+    agent = event.user_agent or "-"
+    return f'198.51.100.7 - - [23/Nov/2026:10:00:03 +0000] "GET {event.path} HTTP/1.1" 404 9 "-" "{agent}"'.encode()
+
+
+def as_json(event: Event) -> bytes:
+    return json.dumps({"path": event.path, "user_agent": event.user_agent}).encode()
+
+
+def as_php_json(event: Event) -> bytes:
+    return as_json(event).replace(b"/", b"\\/")
+
+
+@pytest.mark.parametrize("written", [as_combined, as_json, as_php_json])
+@pytest.mark.parametrize(("pattern_id", "text"), [(i, t) for i, texts in ATTACKS.items() for t in texts])
+def test_each_attack_is_found_in_each_kind_of_record(pattern_id, text, written):
+    event = event_of(pattern_id, text)
+    assert pattern_id in found_in(event, written(event))
+
+
+def test_every_pattern_has_a_sample():
+    assert set(ATTACKS) | set(SECRETS) == {p.id for p in PATTERNS}
+
+
+@pytest.mark.parametrize("target", BENIGN_TARGETS)
+def test_ordinary_requests_are_left_alone(target):
+    event = Event(
+        path=target, method="GET", status=404, user_agent="Mozilla/5.0 (X11; Linux x86_64) Gecko; id)"
+    )
+    assert found_in(event, as_combined(event)) == set()
+    assert FINDER.find(as_json(event).decode()) == []
+
+
+def test_an_administration_page_that_is_there_is_no_probe():
+    event = event_of("probe.phpmyadmin", "/phpmyadmin/", status=200)
+    assert found_in(event, as_combined(event)) == set()
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_each_credential_is_found_and_named(kind):
+    secret, text = SECRETS[kind]
+    found = {s.kind: s.text for s in FINDER.find(text.replace("{}", secret))}
+    assert found.get(kind) == secret
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "request 6f1c1f2e-8a4b-4c3d-9e2f-0a1b2c3d4e5f done",
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7",
+        "/reset?token={{token}}",
+        "GET /?api_key=REDACTED",
+        '"password": "********"',
+        "AKIAIOSFODNN7EXAMPLE",
+        "commit 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+        "http://example.org:8080/a@b",
+        "mailto:alice@example.org",
+        "/login?token=aaaaaaaaaaaa",
+    ],
+)
+def test_hashes_ids_templates_and_examples_are_no_credentials(text):
+    assert FINDER.find(text) == []
+
+
+def test_no_literal_holds_a_character_that_json_writers_escape():
+    for pattern in PATTERNS:
+        for literal in pattern.literals:
+            assert not set(literal) & set("\"\\<>&'") and literal.isascii(), (pattern.id, literal)
+            assert literal.lower() in pattern.regex.replace("\\", "").lower() or len(literal) > 1, pattern.id
+
+
+def test_every_pattern_says_where_it_comes_from():
+    assert all(p.source and p.description for p in PATTERNS)
+    assert len({p.id for p in PATTERNS}) == len(PATTERNS)
+
+
+def test_the_policys_paths_tag_a_record_and_escapes_are_noticed():
+    scanner = Scanner((), [Tag("health", ("/api/health",))])
+    assert scanner.scan([b'{"path":"\\/api\\/health"}', b"GET /api/x", b"GET /%2e%2e"]) == {
+        0: ["health"],
+        2: [ENCODED],
+    }
+
+
+@pytest.mark.parametrize("text", ["key" * 21_845, "ghp_" * 16_000, "eyJ" * 20_000, "../" * 20_000, "'" * 60_000,
+                                  "password" * 8000, "%25" * 20_000, "union " * 10_000, "${" * 30_000])  # fmt: skip
+def test_hostile_text_costs_little(text):
+    """Counted in work, not in seconds: every pass is linear, so 64 KiB finish in well under the test's limit."""
+    event = Event(path="/?q=" + text, status=404)
+    record = as_json(event)
+    list(attacks_in(Look(event, record, SCANNER.scan([record]).get(0, [])), SCANNER))
+    FINDER.redact(record.decode())

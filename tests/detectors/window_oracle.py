@@ -1,0 +1,71 @@
+"""What the windows should say, written slowly and obviously: every event is kept, every window is tried."""
+
+
+def count_findings(arrivals: list[int], n: int, window: int) -> list[tuple[int, int, int]]:
+    """(first_at, at, count) of each finding of a counting rule, events given in order of arrival."""
+    kept: list[int] = []
+    found = []
+    for t in arrivals:
+        kept = sorted([*kept, t])
+        for start in range(len(kept) - n + 1):
+            inside = kept[start : start + n]
+            if t in inside and inside[-1] - inside[0] < window:
+                found.append((inside[0], inside[-1], n))
+                kept = kept[:start] + kept[start + n :]
+                break
+    return found
+
+
+def first_distinct_fire(arrivals: list[tuple[int, str]], n: int, window: int) -> int | None:
+    """After how many arrivals n different values lie within a window for the first time; None if never."""
+    for size in range(1, len(arrivals) + 1):
+        seen = arrivals[:size]
+        for start, _ in seen:
+            values = {v for t, v in seen if start <= t < start + window}
+            if len(values) >= n:
+                return size
+    return None
+
+
+def distinct_findings_in_order(
+    arrivals: list[tuple[int, str]], n: int, window: int
+) -> list[tuple[int, int, int]]:
+    """Findings of a distinct rule over events in order of time; a finding consumes all that came before.
+
+    It begins where the shortest window with n different values begins.
+    """
+    kept: list[tuple[int, str]] = []
+    found = []
+    for t, value in arrivals:
+        kept = [(a, v) for a, v in kept if a > t - window] + [(t, value)]
+        newest = {v: a for a, v in kept}
+        if len(newest) >= n:
+            found.append((min(newest.values()), t, n))
+            kept = []
+    return found
+
+
+def sequence_findings(arrivals: list[tuple[int, bool]], n: int, window: int) -> list[tuple[int, int, int]]:
+    """n bad events within a window before a good one, in order of time."""
+    bad: list[int] = []
+    found = []
+    for t, good in arrivals:
+        if not good:
+            bad.append(t)
+            continue
+        if len(bad) >= n and t - bad[-n] < window:
+            found.append((bad[-n], t, n))
+            bad = []
+    return found
+
+
+def streak_findings(arrivals: list[tuple[int, bool]], n: int) -> list[tuple[int, int, int]]:
+    """n bad events in a row."""
+    row: list[int] = []
+    found = []
+    for t, good in arrivals:
+        row = [] if good else [*row, t]
+        if len(row) == n:
+            found.append((row[0], t, n))
+            row = []
+    return found
