@@ -24,7 +24,7 @@ DEFAULTS: dict[str, Rule] = {
         Rule(
             "health_check_failure",
             3,
-            86_400_000,
+            3_600_000,
             (Action.CREATE_INCIDENT,),
             Severity.HIGH,
             kind=Kind.STREAK,

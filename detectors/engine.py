@@ -84,8 +84,13 @@ class Engine:
         fingerprint_key: bytes,
         site: Site | None = None,
         trusted_proxies: Networks | None = None,
+        on_failure: Callable[[str, Exception], object] = lambda _name, _error: None,
     ) -> None:
-        """Compiles the pattern database: about 0.2 s of CPU."""
+        """Compiles the pattern database: about 0.2 s of CPU.
+
+        `on_failure` is told the name of a detector that raised on an event; the others go on.
+        """
+        self._on_failure = on_failure
         site = site or Site()
         self.windows = windows
         self._trusted = trusted_proxies or Networks()
@@ -104,8 +109,10 @@ class Engine:
             scanner=self.scanner,
         )
         rules = tuple(rules)
-        self._detectors = [DETECTORS[r.name](r, around) for r in rules if r.name in DETECTORS]
+        looking = [rule for rule in rules if rule.name in DETECTORS]
+        self._detectors = [DETECTORS[rule.name](rule, around) for rule in looking]
         self._tallies = [HighErrorRate(r) for r in rules if r.kind is Kind.RATIO]
+        self._names = {d: r.name for d, r in zip(self._detectors, looking, strict=True)}
         statuses = {status for d in self._detectors for status in d.statuses}
         self._by_status = {s: [d for d in self._detectors if s in d.statuses] for s in statuses}
         self._encode = msgspec.json.Encoder().encode
@@ -146,11 +153,20 @@ class Engine:
         for index, event in enumerate(batch.events):
             if event.status in by_status or event.outcome is not None or index in hits:
                 tags = hits.get(index, [])
+                look = Look(event, batch.records[index], tags)
                 for detector in self._interested(event, tags):
-                    for verdict in detector.judge(Look(event, batch.records[index], tags)):
+                    for verdict in self._judged(detector, look):
                         at, flag = event_time_ms(event.timestamp, batch.received_ms)
                         found.append(_Counted(at, index, flag, verdict))
         return found
+
+    def _judged(self, detector: Detector, look: Look) -> Iterable[Verdict]:
+        """A detector's verdicts; one that fails on a hostile record must not sink the batch."""
+        try:
+            return detector.judge(look)
+        except Exception as error:  # noqa: BLE001 - one bad record must not sink its batch
+            self._on_failure(self._names[detector], error)
+            return ()
 
     def _interested(self, event: Event, hits: Sequence[Pattern | str]) -> Sequence[Detector]:
         if not hits and event.outcome is None:
@@ -168,16 +184,16 @@ class Engine:
         self, batch: Batch, selected: Sequence[_Counted], hits: dict[int, list[Pattern | str]]
     ) -> list[Group]:
         """What counts, by rule and subject, in order of time."""
-        gathered: dict[tuple[Rule, str, str], list[_Counted]] = {}
+        gathered: dict[tuple[str, str], list[_Counted]] = {}
         for counted in selected:
             event = batch.events[counted.index]
             subject, narrow = self._subject(counted.verdict, event)
             if subject is not None:
                 key = f"{counted.verdict.rule.name}{narrow}"
-                gathered.setdefault((counted.verdict.rule, subject, key), []).append(counted)
+                gathered.setdefault((key, subject), []).append(counted)
         return [
-            self._group(batch, rule, subject, key, members, hits)
-            for (rule, subject, key), members in gathered.items()
+            self._group(batch, members[0].verdict.rule, subject, key, members, hits)
+            for (key, subject), members in gathered.items()
         ]
 
     def _group(

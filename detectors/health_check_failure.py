@@ -1,7 +1,8 @@
 """health_check_failure: the service says that it is not well, several times in a row.
 
 Looks at: requests to the health path (`/api/health`, `/health`) in the logs, and the checks Bartizan makes itself
-where the policy names an address. A status of 400 or more, or none, is a failure; anything else starts over.
+where the policy names an address. GET or HEAD answered 5xx is a failure; 2xx and 3xx start over; 4xx is about the
+client that asked, and anybody can cause it, so it says nothing.
 Default: 3 in a row for one host open an incident.
 Source: the operator's document (health checks, incident detection).
 """
@@ -31,7 +32,9 @@ class HealthCheckFailure:
         event = look.event
         if event.category == "health_check":
             good = event.outcome == "success"
-        elif path_of(event) in self._site.health_paths and event.status is not None:
+        elif path_of(event) in self._site.health_paths and event.method in ("GET", "HEAD", None):
+            if event.status is None or 400 <= event.status < 500:
+                return ()
             good = event.status < 400
         else:
             return ()

@@ -6,14 +6,17 @@ Default: 10 per cent of at least 100 requests in five minutes open an incident.
 Source: the operator's document (error rate under 5 per cent, incident at 10 per cent).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
-from detectors.event import Batch
+from detectors.event import Batch, Event
 from detectors.rule import Rule
 from detectors.timestamps import event_time_ms
 
 BUCKETS = 30
 """Buckets of one window."""
+MOST_HOSTS = 1000
+"""Hosts that a process tells apart; events of any further one are added up under ANY_HOST."""
 ANY_HOST = "*"
 """The subject of events that name no host."""
 
@@ -24,46 +27,40 @@ class HighErrorRate:
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self._bucket_ms = max(1000, rule.window_ms // BUCKETS)
-        # Where a bucket is a whole number of ten seconds, all timestamps that share their first 18 characters
-        # (`2026-11-23T10:00:0`) and end in Z fall into one bucket, and one of them needs parsing.
-        self._prefix = 18 if self._bucket_ms % 10_000 == 0 else None
+        self._by_tens = self._bucket_ms % 10_000 == 0
+        self._hosts: set[str] = set()
 
     def tally(self, batch: Batch) -> dict[str, tuple[list[int], list[int]]]:
         """Per host: bucket starts in order, and total and bad of each, alternating."""
+        alike = Counter(map(self._alike, batch.events))
         counts: dict[tuple[str | None, int], list[int]] = {}
-        buckets: dict[str, int] = {}
-        prefix, received_ms = self._prefix, batch.received_ms
-        for event in batch.events:
-            status = event.status
-            if status is None:
-                continue
-            timestamp = event.timestamp
-            if prefix and isinstance(timestamp, str) and timestamp[-1:] == "Z":
-                key = timestamp[:prefix]
-                bucket = buckets.get(key)
-                if bucket is None:
-                    bucket = buckets[key] = self._bucket_of(timestamp, received_ms)
-            else:
-                bucket = self._bucket_of(timestamp, received_ms)
-            count = counts.get((event.host, bucket))
-            if count is None:
-                count = counts[(event.host, bucket)] = [0, 0]
-            count[0] += 1
-            if status >= 500:
-                count[1] += 1
+        for (timestamp, host, status), number in alike.items():
+            if status is not None:
+                count = counts.setdefault((host, self._bucket_of(timestamp, batch.received_ms)), [0, 0])
+                count[0] += number
+                count[1] += number if status >= 500 else 0
         return self._by_host(counts)
+
+    def _alike(self, event: Event) -> tuple[object, str | None, int | None]:
+        """What decides where an event counts. In a batch few differ, and only those are looked at further.
+
+        Where a bucket is whole tens of seconds, the first 18 characters of `2026-11-23T10:00:03.123Z` do.
+        """
+        timestamp = event.timestamp
+        if self._by_tens and type(timestamp) is str and timestamp[-1:] == "Z" and timestamp[10:11] == "T":
+            timestamp = timestamp[:18] + "0Z"
+        return timestamp, event.host, event.status
 
     def _bucket_of(self, timestamp: object, received_ms: int) -> int:
         at = event_time_ms(timestamp, received_ms)[0]
         return at - at % self._bucket_ms
 
-    @staticmethod
     def _by_host(
-        counts: dict[tuple[str | None, int], list[int]],
+        self, counts: dict[tuple[str | None, int], list[int]]
     ) -> dict[str, tuple[list[int], list[int]]]:
         found: dict[str, tuple[list[int], list[int]]] = {}
         for (host, bucket), count in sorted(counts.items(), key=_bucket_start):
-            times, values = found.setdefault(host or ANY_HOST, ([], []))
+            times, values = found.setdefault(self._known(host), ([], []))
             if times and times[-1] == bucket:
                 values[-2] += count[0]
                 values[-1] += count[1]
@@ -71,6 +68,13 @@ class HighErrorRate:
                 times.append(bucket)
                 values.extend(count)
         return found
+
+    def _known(self, host: str | None) -> str:
+        """The host itself while there are few; a client may send any Host header, and each would cost memory."""
+        if host is None or (host not in self._hosts and len(self._hosts) >= MOST_HOSTS):
+            return ANY_HOST
+        self._hosts.add(host)
+        return host
 
 
 def _bucket_start(item: tuple[tuple[str | None, int], Sequence[int]]) -> int:

@@ -1,14 +1,16 @@
 """One Hyperscan database for all patterns: which records are worth a closer look, and what is in them.
 
-Two steps. Every record is scanned once for the patterns' literals (a few hundred nanoseconds, whatever the
+Two steps. A batch is scanned once for the patterns' literals (a few hundred nanoseconds a record, whatever the
 number of patterns). The few records with a hit are decoded and the patterns that hit are confirmed with RE2,
 which like Hyperscan is linear on hostile input; the standard library's `re` is not.
 """
 
 import tomllib
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import accumulate
 from typing import Any, Literal
 
 import hyperscan
@@ -21,6 +23,11 @@ from detectors.finding import Severity
 Field = Literal["record", "path", "target", "agent", "text"]
 ENCODED = "encoded"
 """Tag of a record with escapes that an attack could hide behind; its text is decoded and scanned again."""
+
+TOGETHER_FROM = 16
+"""Records from which on a batch is scanned as one text."""
+HITS_PER_RECORD = 16
+"""On average, over which it is not; ordinary traffic has one hit in ten to fifty records."""
 
 _ENCODED_HINTS = (
     # Percent-escapes of characters that attacks need, or that nobody need escape; two-byte forms of `.` and `/`.
@@ -71,6 +78,14 @@ def load_patterns(name: str) -> tuple[Pattern, ...]:
     return tuple(found)
 
 
+def _compiled(expressions: Sequence[bytes], flags: int) -> Any:
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(
+        expressions=expressions, ids=list(range(len(expressions))), flags=[flags] * len(expressions)
+    )
+    return database
+
+
 class Tag(msgspec.Struct, frozen=True):
     """Texts from the policy (login paths, health paths) that tag a record."""
 
@@ -91,11 +106,8 @@ class Scanner:
                 self._add(expressions, "|".join(map(_escape, tag.texts)).encode(), tag.tag)
         for hint in _ENCODED_HINTS:
             self._add(expressions, hint, ENCODED)
-        flags = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._database.compile(
-            expressions=expressions, ids=list(range(len(expressions))), flags=[flags] * len(expressions)
-        )
+        self._together = _compiled(expressions, hyperscan.HS_FLAG_CASELESS)
+        self._singly = _compiled(expressions, hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH)
 
     def _add(self, expressions: list[bytes], expression: bytes, tag: Pattern | str) -> None:
         self._tags.append(tag)
@@ -103,13 +115,44 @@ class Scanner:
 
     def scan(self, records: Sequence[bytes]) -> dict[int, list[Pattern | str]]:
         """The records with a hit, by index, with the patterns and tags that may be in them."""
+        if len(records) >= TOGETHER_FROM:
+            together = self._scan_together(records)
+            if together is not None:
+                return together
+        return self._scan_singly(records)
+
+    def _scan_together(self, records: Sequence[bytes]) -> dict[int, list[Pattern | str]] | None:
+        """As one text, which is three times as fast; None where there are so many hits that it is not.
+
+        A record that repeats a literal calls back for each, so an attacker could make this slow; one by one
+        there is at most one call for each pattern.
+        """
+        most = HITS_PER_RECORD * len(records)
+        hits: list[tuple[int, int]] = []
+
+        def on_match(number: int, _start: int, end: int, _flags: int, _context: Any) -> bool:
+            hits.append((end, number))
+            return len(hits) > most
+
+        try:
+            self._together.scan(b"\n".join(records), match_event_handler=on_match)
+        except hyperscan.ScanTerminated:
+            return None
+        found: dict[int, list[Pattern | str]] = {}
+        if hits:
+            ends = list(accumulate(len(record) + 1 for record in records))
+            for index, number in dict.fromkeys((bisect_left(ends, end), number) for end, number in hits):
+                found.setdefault(index, []).append(self._tags[number])
+        return found
+
+    def _scan_singly(self, records: Sequence[bytes]) -> dict[int, list[Pattern | str]]:
         found: dict[int, list[Pattern | str]] = {}
         tags = self._tags
 
         def on_match(number: int, _start: int, _end: int, _flags: int, index: Any) -> None:
             found.setdefault(index, []).append(tags[number])
 
-        scan = self._database.scan
+        scan = self._singly.scan
         for index, record in enumerate(records):
             scan(record, match_event_handler=on_match, context=index)
         return found

@@ -3,7 +3,7 @@
 | key | type | TTL | bound |
 |---|---|---|---|
 | `bartizan:{SHARD}:batch:MARK` | string | 15 minutes | one per marked batch |
-| `bartizan:{SHARD}:findings` | stream | none | entries are deleted once handled; only what waits is there |
+| `bartizan:{SHARD}:findings` | stream, group `responder` | none | what waits; entries are deleted once handled |
 | `bartizan:{SHARD}:w:RULE:SUBJECT` | string, cmsgpack | two windows and 15 minutes | 4 times the threshold, 10 texts |
 """
 

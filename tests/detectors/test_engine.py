@@ -205,3 +205,15 @@ async def test_no_secret_is_in_any_stored_byte(redis: Redis):
         for kind, (secret, _) in SECRETS.items():
             assert secret not in repr(stored), kind
             assert secret not in key.decode()
+
+
+async def test_a_detector_that_fails_on_a_record_is_named_and_sinks_nothing(redis: Redis, monkeypatch):
+    def fail(_self, _look):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("detectors.rate_limit_violations.RateLimitViolations.judge", fail)
+    failed: list[str] = []
+    engine = engine_on(redis, on_failure=lambda name, _error: failed.append(name))
+    done = await engine.process(batch([event(i, status=s) for i in range(10) for s in (429, 401)]))
+    assert failed == ["rate_limit_violations"] * 10
+    assert [c.group.rule.name for c in done.crossed] == ["auth_failures"]

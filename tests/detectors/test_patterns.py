@@ -120,3 +120,18 @@ def test_hostile_text_costs_little(text):
     record = as_json(event)
     list(attacks_in(Look(event, record, SCANNER.scan([record]).get(0, [])), SCANNER))
     FINDER.redact(record.decode())
+
+
+def test_records_scanned_together_and_one_by_one_have_the_same_hits():
+    records = [as_combined(event_of(i, t)) for i, texts in ATTACKS.items() for t in texts]
+    records += [text.replace("{}", secret).encode() for secret, text in SECRETS.values()]
+    records += [as_combined(Event(path=t)) for t in BENIGN_TARGETS] + [b"", b"\n\n", b"or 1"]
+    together, singly = SCANNER.scan(records), {i: SCANNER.scan([r]).get(0, []) for i, r in enumerate(records)}
+    for index, hits in singly.items():
+        assert {*map(str, hits)} <= {*map(str, together.get(index, []))}, records[index]
+
+
+def test_a_batch_that_repeats_literals_is_scanned_one_by_one():
+    records = [b".env" * 5000] * 20
+    assert SCANNER._scan_together(records) is None
+    assert [len(hits) for hits in SCANNER.scan(records).values()] == [1] * 20

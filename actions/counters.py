@@ -1,0 +1,22 @@
+"""How this room reports numbers without knowing the metrics library; app/metrics.py implements it."""
+
+from typing import Protocol
+
+
+class Counters(Protocol):
+    """Counts things that happened.
+
+    Names and labels: `findings` (rule, mode), `blocks` (rule, outcome), `incidents` (rule, result: opened or
+    joined), `action_failures` (action), `messages` (channel, result), `blocks_expired`, `findings_dead`,
+    `storage_errors` (where). Labels are names of ours, never text from logs.
+    """
+
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        """Adds `amount` to the counter `name` with these labels."""
+
+
+class NoCounters:
+    """Counts nothing."""
+
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        """Does nothing."""

@@ -1,0 +1,85 @@
+"""Which other subjects of the same network or provider were found out lately.
+
+| key | type | TTL | bound |
+|---|---|---|---|
+| `bartizan:{act}:near:NETWORK` | sorted set, `RULE SUBJECT` by time | 7 days after the newest | 256, oldest go first |
+
+NETWORK is the /24 (IPv6: /48) of the subject, or `AS64500` where an ASN database is configured.
+"""
+
+from ipaddress import IPv6Network
+from typing import Any
+
+import msgspec
+
+from actions.geo import Geo
+from actions.networks import network_of, spelled
+from actions.storage import DAY_MS, Client, act_key, storage_errors, text_of
+from detectors.finding import Finding, SubjectKind
+
+NEAR_TTL_MS = 7 * DAY_MS
+NEAR_KEPT = 256
+
+
+class Neighbour(msgspec.Struct, frozen=True):
+    """Another subject, what it was found for, and when last (epoch ms)."""
+
+    subject: str
+    rule: str
+    at: int
+
+
+def near_key(network: str) -> str:
+    """The subjects of one network or provider."""
+    return act_key("near", network)
+
+
+def vicinity(value: str) -> str:
+    """The /24 of an IPv4 value, the /48 of an IPv6 one; a wider network is its own. Raises: ValueError."""
+    network = network_of(value)
+    prefix = 48 if isinstance(network, IPv6Network) else 24
+    return spelled(network if network.prefixlen <= prefix else network.supernet(new_prefix=prefix))
+
+
+class Neighbours:
+    """Remembers who was found out, by network and provider."""
+
+    def __init__(self, redis: Client, geo: Geo) -> None:
+        self._redis = redis
+        self._geo = geo
+
+    async def remember(self, finding: Finding) -> None:
+        """Notes the subject of a finding, if it is an address. Twice is once. Raises: StorageError."""
+        if finding.subject_kind != SubjectKind.IP:
+            return
+        with storage_errors("remembering neighbours"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                for network in self.networks_of(finding.subject):
+                    key = near_key(network)
+                    pipe.zadd(key, {f"{finding.rule} {finding.subject}": finding.at}, gt=True)
+                    pipe.zremrangebyrank(key, 0, -NEAR_KEPT - 1)
+                    pipe.pexpire(key, NEAR_TTL_MS)
+                if pipe.command_stack:
+                    await pipe.execute()
+
+    def networks_of(self, value: str) -> list[str]:
+        """The names under which a value is noted: its vicinity and its provider. Empty where it is no address."""
+        try:
+            names = [vicinity(value)]
+        except ValueError:
+            return []
+        place = self._geo.look_up(value)
+        if place is not None and place.asn is not None:
+            names.append(f"AS{place.asn}")
+        return names
+
+    async def of(self, network: str, besides: str = "") -> list[Neighbour]:
+        """The subjects noted for a network, the newest first. Raises: StorageError."""
+        with storage_errors("reading neighbours"):
+            rows: Any = await self._redis.zrevrange(near_key(network), 0, -1, withscores=True)
+        found = []
+        for member, at in rows:
+            rule, _, subject = text_of(member).partition(" ")
+            if subject != besides:
+                found.append(Neighbour(subject, rule, int(at)))
+        return found

@@ -1,0 +1,97 @@
+"""Everything the actions work with, wired once: `World.make(redis, now, ...)`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from actions.allowlist import Allowlist
+from actions.audit import Audit
+from actions.blocklist import BRAKE_LIMIT, BRAKE_WINDOW_MS, Blocklist
+from actions.counters import Counters, NoCounters
+from actions.dossiers import Dossiers
+from actions.feed import Feed
+from actions.geo import Geo
+from actions.incident_moves import IncidentMoves
+from actions.incidents import Incidents
+from actions.neighbours import Neighbours
+from actions.networks import Network, NeverBlock
+from actions.observed import Observed
+from actions.outbox import Channel, LogChannel, Outbox
+from actions.reviews import GRACE_MS, Reviews
+from actions.storage import Client
+from actions.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class World:
+    """The stores and readers that actions, the admin API and the lookup share. One per process."""
+
+    redis: Client
+    now: Callable[[], int]
+    counters: Counters
+    audit: Audit
+    allowlist: Allowlist
+    blocklist: Blocklist
+    reviews: Reviews
+    feed: Feed
+    timeline: Timeline
+    outbox: Outbox
+    incidents: Incidents
+    moves: IncidentMoves
+    dossiers: Dossiers
+    neighbours: Neighbours
+    observed: Observed
+    geo: Geo
+
+    @classmethod
+    def make(
+        cls,
+        redis: Client,
+        now: Callable[[], int],
+        *,
+        never_block: Callable[[Network], str | None] | None = None,
+        counters: Counters | None = None,
+        geo: Geo | None = None,
+        consumer: str = "one",
+        channels: Sequence[Channel] = (LogChannel(),),
+        brake_limit: int = BRAKE_LIMIT,
+        brake_window_ms: int = BRAKE_WINDOW_MS,
+        grace_ms: int = GRACE_MS,
+    ) -> "World":
+        """Wires a world.
+
+        `never_block` None: the special networks only. It is asked at every block, so that it may read the
+        current policy. `consumer`: this process's name, different from every other's. When the policy changes:
+        set `blocklist.brake_limit`, `blocklist.brake_window_ms`, `reviews.grace_ms`.
+        """
+        counters, geo = counters or NoCounters(), geo or Geo()
+        audit = Audit(redis, now)
+        allowlist = Allowlist(redis, now, audit)
+        blocklist = Blocklist(
+            redis,
+            now,
+            never_block or NeverBlock(),
+            allowlist,
+            brake_limit=brake_limit,
+            brake_window_ms=brake_window_ms,
+        )
+        timeline = Timeline(redis, now)
+        outbox = Outbox(redis, now, consumer=consumer, channels=channels, counters=counters)
+        incidents = Incidents(redis, now, timeline, outbox, counters)
+        return cls(
+            redis=redis,
+            now=now,
+            counters=counters,
+            audit=audit,
+            allowlist=allowlist,
+            blocklist=blocklist,
+            reviews=Reviews(redis, now, blocklist, allowlist, audit, grace_ms=grace_ms),
+            feed=Feed(redis),
+            timeline=timeline,
+            outbox=outbox,
+            incidents=incidents,
+            moves=IncidentMoves(redis, now, incidents, timeline, audit),
+            dossiers=Dossiers(redis),
+            neighbours=Neighbours(redis, geo),
+            observed=Observed(redis),
+            geo=geo,
+        )

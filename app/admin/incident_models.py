@@ -1,0 +1,179 @@
+"""An incident, its evidence and its timeline on the wire, and what people send to move one."""
+
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
+
+from actions.dossiers import Dossier
+from actions.incident import Incident, IncidentStatus, Move, Verdict, allowed_actions
+from app.admin.models import Data, Input, Moment, Note, Output, TimeText
+from detectors.finding import Evidence, Priority, Severity
+
+MOVES = (Move.ACKNOWLEDGE, Move.RESOLVE, Move.DISMISS, Move.REOPEN)
+"""The moves that have a route."""
+
+
+def moves_of(allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the state machine's moves that a client can make here."""
+    return tuple(move for move in allowed if move in MOVES)
+
+
+class EntityModel(Output):
+    """Somebody or something in an incident."""
+
+    type: str
+    value: str
+
+
+class EvidenceModel(Output):
+    """One counted event, redacted, as it was copied when the incident took it in. Text is an attacker's."""
+
+    at: Moment
+    received_at: Moment
+    matched: str
+    client_ip: str | None
+    method: str | None
+    path: str | None
+    status: int | None
+    user: str | None
+    user_agent: str | None
+    host: str | None
+    request_id: str | None
+    flags: tuple[str, ...]
+    record: str
+
+
+class IncidentModel(Output):
+    """One problem, however many findings speak of it."""
+
+    id: str
+    rule: str
+    title: str
+    why: str
+    severity: Severity
+    priority: Priority
+    status: IncidentStatus
+    subject: str
+    entities: tuple[EntityModel, ...]
+    event_count: int
+    finding_count: int
+    first_seen: Moment
+    last_seen: Moment
+    triggered_at: Moment
+    acknowledged_at: Moment | None
+    acknowledged_by: str | None
+    resolved_at: Moment | None
+    verdict: Verdict | None
+    version: int
+    allowed_actions: tuple[str, ...]
+
+
+class PlaceModel(Output):
+    """Where an address is, and whose it is, by the databases that are configured."""
+
+    country: str | None
+    city: str | None
+    asn: int | None
+    organization: str | None
+
+
+class NeighbourModel(Output):
+    """Another subject of the same vicinity or provider, and what it was found for."""
+
+    subject: str
+    rule: str
+    at: Moment
+
+
+class EarlierBlockModel(Output):
+    """A block of the subject, made before the investigation or by it."""
+
+    id: str
+    rule: str | None
+    reason: str
+    status: str
+    strikes: int
+    created_at: Moment
+    until: Moment | None
+    note: str
+
+
+class DossierModel(Output):
+    """What the investigation found out about the subject."""
+
+    made_at: Moment
+    place: PlaceModel | None
+    earlier_blocks: tuple[EarlierBlockModel, ...]
+    accounts: tuple[str, ...]
+    vicinity: str | None
+    blocked_nearby: tuple[str, ...]
+    found_nearby: tuple[NeighbourModel, ...]
+
+
+class IncidentWhyModel(IncidentModel):
+    """An incident with its evidence, and what the investigation found."""
+
+    evidence: list[EvidenceModel]
+    dossier: DossierModel | None
+
+
+class EntryModel(Output):
+    """One line of a timeline. `at` is when it happened, `recorded_at` when it was known here."""
+
+    id: str
+    incident_id: str
+    at: Moment
+    recorded_at: Moment
+    actor: str
+    kind: str
+    text: str
+    data: Data
+
+
+class MoveInput(Input):
+    """What a person says to their move."""
+
+    note: Note = ""
+    version: int | None = None
+    """The version the person saw; where the incident has moved on since, nothing is done."""
+
+
+class VerdictInput(MoveInput):
+    """The end of an incident needs a verdict."""
+
+    verdict: Verdict
+
+
+class CommentInput(Input):
+    """A line for the timeline; `at` where it speaks of something that happened earlier."""
+
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+    at: TimeText | None = None
+
+
+def _fields(incident: Incident) -> dict[str, Any]:
+    fields = {
+        name: getattr(incident, name) for name in IncidentModel.model_fields if name != "allowed_actions"
+    }
+    fields["entities"] = [EntityModel.model_validate(entity) for entity in incident.entities]
+    fields["allowed_actions"] = moves_of(allowed_actions(incident.status))
+    return fields
+
+
+def incident_model(incident: Incident) -> IncidentModel:
+    """An incident as lists show it."""
+    return IncidentModel(**_fields(incident))
+
+
+def incident_why_model(incident: Incident, dossier: Dossier | None) -> IncidentWhyModel:
+    """An incident with everything that is known of it."""
+    return IncidentWhyModel(
+        **_fields(incident),
+        evidence=[evidence_model(item) for item in incident.evidence],
+        dossier=None if dossier is None else DossierModel.model_validate(dossier),
+    )
+
+
+def evidence_model(evidence: Evidence) -> EvidenceModel:
+    """One counted event."""
+    return EvidenceModel.model_validate(evidence)

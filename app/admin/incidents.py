@@ -1,0 +1,138 @@
+"""Incidents: listed, shown, commented and moved on by people."""
+
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response
+
+from actions.audit import Actor
+from actions.errors import ConflictError
+from actions.incident import IncidentStatus, Move, Verdict
+from actions.incidents import IncidentFilter
+from app.admin.access import Responder, Viewer, World, admin_router, naming
+from app.admin.incident_models import (
+    CommentInput,
+    EntryModel,
+    IncidentModel,
+    IncidentWhyModel,
+    MoveInput,
+    VerdictInput,
+    incident_model,
+    incident_why_model,
+    moves_of,
+)
+from app.admin.models import DEFAULT_PAGE, Cursor, Limit, Page, TimeText, problems
+from app.world import AppWorld
+from detectors.finding import Severity
+from detectors.timestamps import parse_time
+
+router = admin_router("/incidents")
+TIMELINE_PAGE = 200
+
+
+@router.get("", responses=problems())
+async def list_incidents(
+    world: World,
+    _: Viewer,
+    status: IncidentStatus | None = None,
+    is_open: Annotated[
+        bool | None, Query(alias="open", description="whether it still needs somebody")
+    ] = None,
+    severity: Severity | None = None,
+    rule: Annotated[str | None, Query(max_length=64)] = None,
+    entity: Annotated[
+        str | None, Query(max_length=300, description="`203.0.113.9`, or with its type `user=alice`")
+    ] = None,
+    since: Annotated[TimeText | None, Query(description="triggered at this time or later")] = None,
+    q: Annotated[str | None, Query(max_length=200, description="text in id, title, why or subject")] = None,
+    cursor: Cursor | None = None,
+    limit: Limit = DEFAULT_PAGE,
+) -> Page[IncidentModel]:
+    """Incidents, newest first. A page may be short although its cursor says that there is more."""
+    wanted = IncidentFilter(
+        status=status,
+        is_open=is_open,
+        severity=severity,
+        rule=rule,
+        entity=entity,
+        since=None if since is None else parse_time(since),
+        q=q,
+    )
+    with naming("cursor"):
+        found, following = await world.actions.incidents.page(wanted, cursor=cursor, limit=limit)
+    return Page(items=[incident_model(incident) for incident in found], next_cursor=following)
+
+
+@router.get("/{incident_id}", responses=problems(404))
+async def show_incident(world: World, _: Viewer, incident_id: str) -> IncidentWhyModel:
+    """One incident with its evidence and what the investigation found."""
+    incident = await world.actions.incidents.get(incident_id)
+    return incident_why_model(incident, await world.actions.dossiers.find(incident.id))
+
+
+@router.get("/{incident_id}/timeline", responses=problems(404))
+async def show_timeline(
+    world: World, _: Viewer, incident_id: str, cursor: Cursor | None = None, limit: Limit = TIMELINE_PAGE
+) -> Page[EntryModel]:
+    """What happened, in the order it was written down."""
+    incident = await world.actions.incidents.get(incident_id)
+    with naming("cursor"):
+        entries, following = await world.actions.timeline.page(incident.id, cursor=cursor, limit=limit)
+    return Page(items=[EntryModel.model_validate(entry) for entry in entries], next_cursor=following)
+
+
+@router.post("/{incident_id}/timeline", status_code=204, response_class=Response, responses=problems(404))
+async def comment(world: World, actor: Responder, incident_id: str, body: CommentInput) -> Response:
+    """Write a line on the timeline."""
+    at = None if body.at is None else parse_time(body.at)
+    with naming("text"):
+        await world.actions.moves.comment(incident_id, actor, body.text, at=at)
+    return Response(status_code=204)
+
+
+@router.post("/{incident_id}/acknowledge", responses=problems(404, 409))
+async def acknowledge(
+    world: World, actor: Responder, incident_id: str, body: MoveInput | None = None
+) -> IncidentModel:
+    """Somebody is on it."""
+    return await _move(world, actor, incident_id, Move.ACKNOWLEDGE, body or MoveInput())
+
+
+@router.post("/{incident_id}/resolve", responses=problems(404, 409))
+async def resolve(world: World, actor: Responder, incident_id: str, body: VerdictInput) -> IncidentModel:
+    """It is over, and this is what it was."""
+    return await _move(world, actor, incident_id, Move.RESOLVE, body, body.verdict)
+
+
+@router.post("/{incident_id}/dismiss", responses=problems(404, 409))
+async def dismiss(world: World, actor: Responder, incident_id: str, body: VerdictInput) -> IncidentModel:
+    """It needs nobody, and this is why."""
+    return await _move(world, actor, incident_id, Move.DISMISS, body, body.verdict)
+
+
+@router.post("/{incident_id}/reopen", responses=problems(404, 409))
+async def reopen(
+    world: World, actor: Responder, incident_id: str, body: MoveInput | None = None
+) -> IncidentModel:
+    """It is not over after all."""
+    return await _move(world, actor, incident_id, Move.REOPEN, body or MoveInput())
+
+
+async def _move(
+    world: AppWorld,
+    actor: Actor,
+    incident_id: str,
+    move: Move,
+    body: MoveInput,
+    verdict: Verdict | None = None,
+) -> IncidentModel:
+    """Raises: ConflictError naming the moves that are legal and have a route."""
+    try:
+        incident = await world.actions.moves.move(
+            incident_id, move, actor, body.note, verdict=verdict, expected_version=body.version
+        )
+    except ConflictError as error:
+        allowed = moves_of(error.allowed)
+        said = str(error).partition("; allowed: ")[0]
+        raise ConflictError(f"{said}; allowed: {', '.join(allowed) or 'nothing'}", allowed) from error
+    return incident_model(incident)

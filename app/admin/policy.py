@@ -1,0 +1,144 @@
+"""The policy: the one in force, a check of another, and its replacement."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.admin.access import Admin, Viewer, World, admin_router
+from app.admin.models import Input, Output, Reason, problems
+from app.durations import format_duration
+from app.policy import Policy, load_policy, threshold_text
+from detectors.errors import ConfigError
+from detectors.finding import Action, Mode, Severity, SubjectKind
+from detectors.rule import Rule
+
+LONGEST_POLICY = 256 * 1024
+"""Characters; a policy with every rule written out has about 3,000."""
+
+router = admin_router("/policy")
+
+
+class RuleModel(Output):
+    """A rule with everything that the policy left to its defaults filled in."""
+
+    name: str
+    threshold: str
+    window: str
+    actions: tuple[Action, ...]
+    severity: Severity
+    mode: Mode
+    group_by: tuple[SubjectKind, ...]
+    distinct: SubjectKind | None
+    duration: str
+    max_duration: str
+
+
+class PolicyModel(Output):
+    """A policy as it was written, and as it is understood."""
+
+    source: str
+    digest: str
+    text: str
+    rules: list[RuleModel]
+    never_block: tuple[str, ...]
+    error: str | None = None
+    """Why a newer version of the file was not taken up; null where there is none."""
+
+
+class CheckModel(Output):
+    """Whether a policy could be taken up, and what it would change."""
+
+    valid: bool
+    error: str | None = None
+    """Names the line and the key."""
+    rules: tuple[RuleModel, ...] = ()
+    changes: tuple[str, ...] = ()
+    """One line for each rule that would be switched on, switched off or changed."""
+
+
+Text = Annotated[str, Field(max_length=LONGEST_POLICY, description="policy.yaml, the whole of it")]
+
+
+class CheckInput(Input):
+    """A policy to check."""
+
+    text: Text
+
+
+class PolicyInput(CheckInput):
+    """A policy to put in force, and why."""
+
+    reason: Reason
+
+
+def _rule(rule: Rule) -> RuleModel:
+    return RuleModel(
+        name=rule.name,
+        threshold=threshold_text(rule),
+        window=format_duration(rule.window_ms),
+        actions=rule.actions,
+        severity=rule.severity,
+        mode=rule.mode,
+        group_by=rule.group_by,
+        distinct=rule.distinct,
+        duration=format_duration(rule.duration_ms),
+        max_duration=format_duration(rule.max_duration_ms),
+    )
+
+
+def _model(policy: Policy, error: str | None) -> PolicyModel:
+    return PolicyModel(
+        source=policy.source,
+        digest=policy.digest,
+        text=policy.text,
+        rules=[_rule(rule) for rule in policy.rules],
+        never_block=policy.never_block,
+        error=error,
+    )
+
+
+def _changes(old: Policy, new: Policy) -> list[str]:
+    before, after = ({rule.name: _rule(rule) for rule in policy.rules} for policy in (old, new))
+    lines = [f"{name}: switched off" for name in before if name not in after]
+    lines += [f"{name}: switched on" for name in after if name not in before]
+    for name in before.keys() & after.keys():
+        was, is_now = before[name].model_dump(mode="json"), after[name].model_dump(mode="json")
+        lines += [f"{name}: {key} {was[key]} -> {is_now[key]}" for key in was if was[key] != is_now[key]]
+    return sorted(lines)
+
+
+@router.get("", responses=problems())
+async def show_policy(world: World, _: Viewer) -> PolicyModel:
+    """The policy in force in this process."""
+    return _model(world.policy.current, world.policy.error)
+
+
+@router.post("/check", responses=problems())
+async def check_policy(world: World, _: Viewer, body: CheckInput) -> CheckModel:
+    """Whether a policy is right, and what it would change. Nothing is put in force."""
+    try:
+        policy = load_policy(body.text, world.policy.path.name)
+    except ConfigError as error:
+        return CheckModel(valid=False, error=str(error))
+    rules = tuple(_rule(rule) for rule in policy.rules)
+    return CheckModel(valid=True, rules=rules, changes=tuple(_changes(world.policy.current, policy)))
+
+
+@router.put("", responses=problems())
+async def replace_policy(world: World, actor: Admin, body: PolicyInput) -> PolicyModel:
+    """Put a policy in force and write it to its file; a wrong one is refused and the old one stays.
+
+    The file is no part of Redis, so the audit entry is written first: a change without an entry cannot be.
+    """
+    before = world.policy.current
+    policy = load_policy(body.text, world.policy.path.name)
+    audited = {"digest": policy.digest, "changes": _changes(before, policy), "text": policy.text}
+    await world.actions.audit.record(
+        actor,
+        "policy.replace",
+        f"policy:{world.policy.path.name}",
+        before={"digest": before.digest, "text": before.text},
+        after=audited,
+        reason=body.reason,
+    )
+    return _model(world.policy.replace(body.text), None)

@@ -1,0 +1,9 @@
+"""The admin API, put together: one file a subject."""
+
+from fastapi import APIRouter
+
+from app.admin import allowlist, audit, blocks, incidents, notifications, observed, policy, stats, tokens
+
+router = APIRouter(prefix="/v1/admin", tags=["admin"])
+for part in (blocks, allowlist, incidents, notifications, observed, policy, stats, audit, tokens):
+    router.include_router(part.router)

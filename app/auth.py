@@ -1,0 +1,167 @@
+"""Who is calling, and may they? A token is checked in memory, so this works while Redis is away."""
+
+import base64
+import binascii
+import enum
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from app.problems import ProblemError
+from app.settings import Settings
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="bartizan"'}
+LONGEST_HEADER = 1024
+"""Ours are 60 characters; hashing more than this is only work for an attacker to give away."""
+WEAK_LENGTH = 20
+"""Tokens set from outside that are shorter are warned about: they can be guessed."""
+
+
+class Role(enum.StrEnum):
+    """What a token may do. Viewer, responder and admin are a ladder; admin may do everything."""
+
+    INGEST = "ingest"
+    LOOKUP = "lookup"
+    VIEWER = "viewer"
+    RESPONDER = "responder"
+    ADMIN = "admin"
+
+
+_GRANTS: dict[Role, frozenset[Role]] = {
+    Role.INGEST: frozenset({Role.INGEST}),
+    Role.LOOKUP: frozenset({Role.LOOKUP}),
+    Role.VIEWER: frozenset({Role.VIEWER}),
+    Role.RESPONDER: frozenset({Role.VIEWER, Role.RESPONDER}),
+    Role.ADMIN: frozenset(Role),
+}
+
+
+def is_allowed(held: Role, needed: Role) -> bool:
+    """Whether a token of one role may do what another role may."""
+    return needed in _GRANTS[held]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request. `token_id` and `name` are safe to log and to show; they are no secret."""
+
+    token_id: str
+    role: Role
+    name: str
+
+    @property
+    def actor(self) -> str:
+        """How the audit trail and timelines name this caller."""
+        return f"{self.name} ({self.token_id})"
+
+
+def hash_token(secret: str) -> str:
+    """SHA-256 in hex. Unsalted and fast on purpose: a made token is 256 random bits, not a password."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def token_id_of(digest: str) -> str:
+    """The public id of a token, from its hash, so that the same secret has the same id everywhere."""
+    return f"tok_{hashlib.sha256(b'id:' + digest.encode()).hexdigest()[:12]}"
+
+
+def outside_tokens(settings: Settings) -> dict[Role, str]:
+    """The tokens that BARTIZAN_<ROLE>_TOKEN set."""
+    found = {role: getattr(settings, f"{role.value}_token") for role in Role}
+    return {role: value.get_secret_value() for role, value in found.items() if value is not None}
+
+
+class TokenTable:
+    """All valid tokens, in memory. The refresher replaces the stored ones; those from outside stay."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._outside = {
+            digest: Caller(token_id_of(digest), role, f"{role.value} token from the environment")
+            for role, secret in outside_tokens(settings).items()
+            for digest in (hash_token(secret),)
+        }
+        self._stored: dict[str, tuple[Caller, int | None]] = {}
+
+    def replace(self, stored: Mapping[str, tuple[Caller, int | None]]) -> None:
+        """Take a new set of stored tokens: hash -> (caller, expires_at in epoch ms or None)."""
+        self._stored = dict(stored)
+
+    def find(self, secret: str, now_ms: int) -> Caller | None:
+        """Whose token this is, or None. The comparison is of hashes, so its timing tells nothing."""
+        digest = hash_token(secret)
+        caller = self._outside.get(digest)
+        if caller is not None:
+            return caller
+        caller, expires_at = self._stored.get(digest, (None, None))
+        return None if expires_at is not None and expires_at <= now_ms else caller
+
+
+def read_credentials(headers: Mapping[str, str]) -> list[str]:
+    """Every secret a request offers, best first.
+
+    Takes `Authorization: Bearer T`, `Basic any:T` and `T:`, `Splunk T`, `ApiKey T`, `ApiKey base64(id:T)`,
+    and `X-Api-Key: T`: shippers can send nothing else. Anything malformed offers nothing.
+    """
+    found: list[str] = []
+    header = headers.get("authorization", "")
+    if header and len(header) <= LONGEST_HEADER:
+        scheme, _, value = header.partition(" ")
+        value = value.strip()
+        match scheme.lower():
+            case "bearer" | "splunk":
+                found.append(value)
+            case "basic":
+                user, colon, password = _decode_pair(value)
+                found.extend([password] if password else [user] if colon else [])
+            case "apikey":
+                found.append(value)
+                found.append(_decode_pair(value)[2])
+    key = headers.get("x-api-key", "")
+    if len(key) <= LONGEST_HEADER:
+        found.append(key.strip())
+    return [secret for secret in found if secret]
+
+
+def _decode_pair(value: str) -> tuple[str, str, str]:
+    try:
+        return base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return "", "", ""
+
+
+def authenticate(connection: HTTPConnection, needed: Iterable[Role]) -> Caller:
+    """The caller of this request, who may do at least one of what is needed.
+
+    Raises: ProblemError 401 without a valid token, 403 with one of the wrong role.
+    """
+    world = connection.app.state.world
+    now_ms = world.now()
+    offered = read_credentials(connection.headers)
+    for secret in offered:
+        caller: Caller | None = world.tokens.find(secret, now_ms)
+        if caller is None:
+            continue
+        if any(is_allowed(caller.role, role) for role in needed):
+            return caller
+        roles = " or ".join(role.value for role in needed)
+        raise ProblemError(403, f"This token has the role {caller.role.value}; {roles} is needed.")
+    detail = "The token is not valid." if offered else "A token is needed: Authorization: Bearer TOKEN."
+    raise ProblemError(401, detail, headers=CHALLENGE)
+
+
+class Require:
+    """A FastAPI dependency: `caller: Annotated[Caller, Depends(Require(Role.VIEWER))]`."""
+
+    def __init__(self, *needed: Role) -> None:
+        self.needed = needed
+
+    async def __call__(self, connection: HTTPConnection) -> Caller:
+        """The caller. Raises: ProblemError 401 or 403."""
+        return authenticate(connection, self.needed)
+
+
+def require(*needed: Role) -> Require:
+    """A dependency that answers with the Caller, if its token may do at least one of these roles."""
+    return Require(*needed)

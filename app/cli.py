@@ -1,0 +1,80 @@
+"""The command line: `bartizan COMMAND`. What a command needs is imported when it runs.
+
+Exit codes: 0 done, 1 an error, 2 wrong usage, 10 the address is blocked.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli_blocks import allow, blocks
+from app.cli_incidents import incidents
+from app.cli_policy import policy
+from app.cli_tokens import tokens
+from detectors.errors import BartizanError
+
+app = typer.Typer(
+    name="bartizan",
+    help="Watches logs, blocks attackers, tells people, keeps the record.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(blocks, name="blocks")
+app.add_typer(allow, name="allow")
+app.add_typer(incidents, name="incidents")
+app.add_typer(policy, name="policy")
+app.add_typer(tokens, name="tokens")
+
+
+@app.command()
+def serve(
+    access_log: Annotated[bool, typer.Option(help="Log every request.")] = False,
+) -> None:
+    """Start the service, with its own Redis where BARTIZAN_REDIS_URL names none."""
+    from app.serve import serve as run
+    from app.settings import load_settings
+
+    run(load_settings(), access_log=access_log)
+
+
+@app.command()
+def replay(
+    files: Annotated[list[str], typer.Argument(help="Log files, plain or gzipped; `-` is standard input.")],
+    format_name: Annotated[
+        str, typer.Option("--format", help="auto, events (JSON), combined, sshd ...")
+    ] = "auto",
+    policy_file: Annotated[
+        Path | None, typer.Option("--policy", help="Instead of the default policy.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One finding a line.")] = False,
+) -> None:
+    """What the policy would have found in log files; touches no live state."""
+    from app.replay import run
+
+    run(files, format_name=format_name, policy=policy_file, as_json=as_json)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Check settings, Redis, policy, databases, clock and service; exit 1 where something is wrong."""
+    from app.cli_doctor import examine
+
+    raise typer.Exit(examine(as_json=as_json))
+
+
+def main() -> None:
+    """The console script. Our own errors are one line on stderr and exit code 1."""
+    try:
+        app()
+    except BartizanError as error:
+        sys.stderr.write("".join(f"bartizan: {line}\n" for line in str(error).splitlines()))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

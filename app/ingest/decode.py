@@ -1,0 +1,158 @@
+"""A decompressed body as events: the good records of a batch, and why the others are not among them."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from app.ingest.fields import LARGEST_INTEGER, clamp_repeat
+from app.ingest.formats.registry import AUTO, AutoParser, parser_for
+from app.ingest.framing import frame, lines_of, split_values
+from app.ingest.lenient_json import loads
+from app.ingest.mapping import map_record, unwrap
+from detectors.errors import DecodeError
+from detectors.event import Event
+
+RECORD_LIMIT_BYTES = 4 * 1024 * 1024
+"""A longer record is refused by itself."""
+LONG_RECORD_BYTES = 1024 * 1024
+"""A longer record is taken with its texts cut: Fluent Bit ships lines of 1 MB, and an attacker makes them."""
+LONG_TEXT = 65_536
+"""To how many characters. No server takes a longer request line or header."""
+STRICT_MISSES = 8
+"""So many records of a batch may miss the fast path by themselves before it is left."""
+
+_TOO_LONG = f"the record is longer than {RECORD_LIMIT_BYTES} bytes"
+_STRICT = msgspec.json.Decoder(Event)
+_TEXT_FIELDS = tuple(
+    name for name in Event.__struct_fields__
+    if name not in ("status", "bytes", "duration_ms", "outcome", "category", "repeat")
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What a body held. `events` and `records` (raw bytes) have the same length and order."""
+
+    events: list[Event] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)
+    rejected: list[tuple[int, str]] = field(default_factory=list)
+    """(index among the body's records that are not blank, what is wrong with it)"""
+
+
+def decode_events(body: bytes, received_ms: int) -> Decoded:
+    """The events of a `POST /v1/events` body in any framing; a blank body has none.
+
+    Records of our own names decode straight into Event; all others go through the field map, which gives
+    the same. Lines of text are kept, as events of a known format or as plain messages.
+    Raises: BodyTooLarge over 1,000,000 records. Everything else is set aside singly.
+    """
+    framed = frame(body)
+    decoded = Decoded()
+    slow = _SlowPath(decoded, received_ms, framed.are_lines)
+    has_long = len(body) > LONG_RECORD_BYTES
+    misses, is_strict = 0, True
+    for index, record in enumerate(framed.records):
+        if is_strict and not (has_long and len(record) > LONG_RECORD_BYTES):
+            try:
+                event = _STRICT.decode(record)
+            except (msgspec.DecodeError, ValueError, RecursionError):
+                misses += 1
+                is_strict = index > 0 and (misses < STRICT_MISSES or misses * 2 < index)
+            else:
+                if event.message is not None or event.repeat != 1 or not _is_in_range(event):
+                    event = _settled(event, received_ms)
+                decoded.events.append(event)
+                decoded.records.append(record)
+                continue
+        slow.decode(index, record)
+    return decoded
+
+
+def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
+    """The events of a `POST /v1/raw` body: log lines as they stand in the file; blank lines are skipped.
+
+    Under `auto` a line of no known format is kept as a plain message, otherwise it is set aside.
+    Raises: DecodeError for an unknown format, BodyTooLarge over 1,000,000 lines.
+    """
+    parse = parser_for(format_name)
+    records = lines_of(body.removeprefix(b"\xef\xbb\xbf"))
+    decoded = Decoded()
+    add_event, add_record = decoded.events.append, decoded.records.append
+    has_long = len(body) > LONG_RECORD_BYTES
+    for index, record in enumerate(records):
+        if has_long and len(record) > RECORD_LIMIT_BYTES:
+            decoded.rejected.append((index, _TOO_LONG))
+            continue
+        text = str(record, "utf-8", "replace")
+        event = parse(text, received_ms)
+        if event is None:
+            if format_name != AUTO:
+                decoded.rejected.append((index, f"not a line of the format {format_name}"))
+                continue
+            event = Event(message=text)
+        if has_long and len(record) > LONG_RECORD_BYTES:
+            _cut(event)
+        add_event(event)
+        add_record(record)
+    return decoded
+
+
+class _SlowPath:
+    """Decodes what the fast path did not take, one record at a time."""
+
+    def __init__(self, decoded: Decoded, received_ms: int, are_lines: bool) -> None:
+        self._decoded = decoded
+        self._received_ms = received_ms
+        self._are_lines = are_lines
+        self._parse_line = AutoParser()
+
+    def decode(self, index: int, record: bytes) -> None:
+        """Add the record's event, or the events of several objects in one line, or set it aside."""
+        if len(record) > RECORD_LIMIT_BYTES:
+            self._decoded.rejected.append((index, _TOO_LONG))
+            return
+        if self._are_lines and not record.lstrip().startswith(b"{"):
+            self._add(self._event_of_text(record), record)
+            return
+        try:
+            self._add(map_record(loads(record), self._received_ms), record)
+        except DecodeError as error:
+            values = split_values(record)
+            if values is None:
+                self._decoded.rejected.append((index, str(error)))
+                return
+            for value in values:
+                self.decode(index, value)
+
+    def _event_of_text(self, record: bytes) -> Event:
+        text = record.decode("utf-8", "replace")
+        return self._parse_line(text, self._received_ms) or Event(message=text)
+
+    def _add(self, event: Event, record: bytes) -> None:
+        if len(record) > LONG_RECORD_BYTES:
+            _cut(event)
+        self._decoded.events.append(event)
+        self._decoded.records.append(record)
+
+
+def _is_in_range(event: Event) -> bool:
+    """Whether the numbers of a strictly decoded event are what the field map would have let pass."""
+    status = event.status
+    return (status is None or 100 <= status <= 599) and 0 <= (event.bytes or 0) <= LARGEST_INTEGER
+
+
+def _settled(event: Event, received_ms: int) -> Event:
+    """The same event as the field map would have made it."""
+    if event.status is not None and not 100 <= event.status <= 599:
+        event.status = None
+    if event.bytes is not None and not 0 <= event.bytes <= LARGEST_INTEGER:
+        event.bytes = None
+    event.repeat = clamp_repeat(event.repeat)
+    return unwrap(event, received_ms)
+
+
+def _cut(event: Event) -> None:
+    for name in _TEXT_FIELDS:
+        value = getattr(event, name)
+        if type(value) is str and len(value) > LONG_TEXT:
+            setattr(event, name, value[:LONG_TEXT])

@@ -1,0 +1,59 @@
+"""The known line formats, and `auto`, which finds the right one line by line."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from app.ingest.formats import combined, nginx_error, nginx_json, sshd
+from detectors.errors import DecodeError
+from detectors.event import Event
+
+AUTO = "auto"
+
+Parser = Callable[[str, int], Event | None]
+"""(line, received_ms) -> the event, or None where the line is not of this format."""
+
+
+class Format(NamedTuple):
+    """One log format."""
+
+    name: str
+    parse: Parser
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(combined.NAME, combined.parse),
+    Format(sshd.NAME, sshd.parse),
+    Format(nginx_json.NAME, nginx_json.parse),
+    Format(nginx_error.NAME, nginx_error.parse),
+)
+NAMES: tuple[str, ...] = (AUTO, *(known.name for known in FORMATS))
+
+
+class AutoParser:
+    """Tries the format that fitted last, then the others. One per batch: it remembers."""
+
+    def __init__(self) -> None:
+        self._parsers = [known.parse for known in FORMATS]
+
+    def __call__(self, line: str, received_ms: int) -> Event | None:
+        """The event of a line of any known format, or None."""
+        for position, parse in enumerate(self._parsers):
+            event = parse(line, received_ms)
+            if event is not None:
+                if position:
+                    self._parsers.insert(0, self._parsers.pop(position))
+                return event
+        return None
+
+
+def parser_for(name: str) -> Parser:
+    """The parser of a format, or a new one that finds the format by itself for `auto`.
+
+    Raises: DecodeError naming the known formats.
+    """
+    if name == AUTO:
+        return AutoParser()
+    for known in FORMATS:
+        if known.name == name:
+            return known.parse
+    raise DecodeError(f"unknown format; known are {', '.join(NAMES)}")

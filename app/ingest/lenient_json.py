@@ -1,0 +1,67 @@
+"""One JSON object, decoded as its sender meant it: slightly broken ones are mended, others named clearly."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from detectors.errors import DecodeError
+
+_DECODER = msgspec.json.Decoder()
+_ESCAPES = re.compile(
+    r"\\(?:x(?P<hex>[0-9A-Fa-f]{2})|u(?P<pair>[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2})"
+    r"|u(?P<lone>[dD][89a-fA-F][0-9A-Fa-f]{2})|.)",
+    re.DOTALL,
+)
+_CONTROLS = {code: f"\\u{code:04x}" for code in range(0x20)} | {0x09: " ", 0x0A: "\n", 0x0D: "\r"}
+_NOT_A_NUMBER = re.compile(rb"[:\[,]\s*+[-+]?(?:nan|inf)", re.IGNORECASE)
+
+
+def loads(record: bytes) -> dict[str, Any]:
+    """The object in these bytes. The last of duplicate keys wins; integers may have 4,300 digits.
+
+    Mended: bytes that are not UTF-8 and lone surrogates (become U+FFFD), raw control characters, and the
+    `\\xNN` escapes of nginx without `escape=json`.
+    Raises: DecodeError, whose message shows nothing of the record.
+    """
+    try:
+        value = _DECODER.decode(record)
+    except RecursionError as error:
+        raise DecodeError("the record is nested too deep") from error
+    except (msgspec.DecodeError, ValueError) as error:
+        value = _loads_mended(record, error)
+    if type(value) is not dict:
+        raise DecodeError("not a JSON object")
+    return value
+
+
+def _loads_mended(record: bytes, error: Exception) -> Any:
+    mended = _mend(record)
+    if mended != record:
+        try:
+            return _DECODER.decode(mended)
+        except RecursionError as deep:
+            raise DecodeError("the record is nested too deep") from deep
+        except (msgspec.DecodeError, ValueError) as second:
+            error = second
+    if _NOT_A_NUMBER.search(mended):
+        raise DecodeError("NaN and Infinity are not JSON numbers") from error
+    if isinstance(error, msgspec.ValidationError):
+        raise DecodeError("a number is out of range") from error
+    reason = str(error).removeprefix("JSON is malformed: ")
+    raise DecodeError(f"broken JSON: {reason}") from error
+
+
+def _mend(record: bytes) -> bytes:
+    text = record.decode("utf-8", "replace")
+    if not text.isprintable():
+        text = text.translate(_CONTROLS)
+    if "\\" in text:
+        text = _ESCAPES.sub(_mended_escape, text)
+    return text.encode()
+
+
+def _mended_escape(found: re.Match[str]) -> str:
+    if found["hex"]:
+        return f"\\u00{found['hex']}"
+    return "\\ufffd" if found["lone"] else found[0]

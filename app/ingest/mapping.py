@@ -1,0 +1,65 @@
+"""A decoded record as an Event, including what its message holds.
+
+Shippers that read files wrap the line they read: `{"log": "203.0.113.9 - - [...] ..."}`. What the line says
+is the event; what stands around it fills the gaps.
+"""
+
+from typing import Any
+
+from app.ingest.fields import clamp_repeat, read_fields
+from app.ingest.formats import combined, nginx_error, sshd
+from app.ingest.lenient_json import loads
+from detectors.errors import DecodeError
+from detectors.event import Event
+
+LEVELS = 2
+"""A JSON text in a JSON text happens (application, container runtime); more is nobody's log."""
+_TRANSPORT_FIELDS = ("host",)
+"""Where the outer record knows better: it names the machine that the log came from."""
+_EVENT_FIELDS = tuple(name for name in Event.__struct_fields__ if name not in ("repeat", "message"))
+
+
+def map_record(record: dict[str, Any], received_ms: int, levels: int = LEVELS) -> Event:
+    """The Event of a decoded JSON object in any known convention."""
+    event, program = read_fields(record)
+    return event if event.message is None else unwrap(event, received_ms, program, levels)
+
+
+def unwrap(event: Event, received_ms: int, program: str | None = None, levels: int = LEVELS) -> Event:
+    """The same event, with what its message holds: JSON, or a line of a known format."""
+    message = event.message
+    if not message:
+        return event
+    if message[0] in "{ \t" and levels > 0 and message.lstrip()[:1] == "{":
+        try:
+            inner = loads(message.encode("utf-8", "replace"))
+        except DecodeError:
+            return event
+        return _merge(event, map_record(inner, received_ms, levels - 1))
+    if event.client_ip is not None or event.status is not None:
+        return event
+    found = _known_line(message, received_ms, program)
+    return event if found is None else _merge(event, found)
+
+
+def _known_line(text: str, received_ms: int, program: str | None) -> Event | None:
+    text = text.rstrip("\r\n")
+    if program is None or program.startswith("sshd"):
+        found = sshd.parse_message(text)
+        if found is not None:
+            return found
+    return (
+        combined.parse(text, received_ms)
+        or nginx_error.parse(text, received_ms)
+        or sshd.parse(text, received_ms)
+    )
+
+
+def _merge(outer: Event, inner: Event) -> Event:
+    """The inner event, its gaps filled by the outer one."""
+    for name in _EVENT_FIELDS:
+        value = getattr(outer, name)
+        if value is not None and (getattr(inner, name) is None or name in _TRANSPORT_FIELDS):
+            setattr(inner, name, value)
+    inner.repeat = clamp_repeat(max(inner.repeat, outer.repeat))
+    return inner

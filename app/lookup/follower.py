@@ -1,0 +1,148 @@
+"""Keeps this process's table equal to the blocklist in Redis, and keeps it in force while Redis is away."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from actions.block import AllowEntry
+from actions.block import Change as StoredChange
+from actions.block import Decision as StoredDecision
+from actions.feed import Changes, Snapshot
+from app.lookup.feed import Feed
+from app.lookup.table import Allowed, Decision, Table
+from app.lookup.wire import Change, Disallowed, Removed, WireDecision, make_decision
+from detectors.errors import StorageError
+from detectors.timestamps import to_rfc3339
+
+BLOCK_MS = 1000
+"""How long one read waits for news: below the socket's timeout, or every quiet second is an outage."""
+CHUNK = 2000
+"""Decisions put into a new table before other work gets its turn: about 10 ms."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+"""Between attempts to reach Redis; each is cut by up to a half at random, so that processes spread."""
+
+log = structlog.get_logger(__name__)
+
+
+class Source(Protocol):
+    """What is followed: actions/feed.py."""
+
+    async def snapshot(self) -> Snapshot: ...
+
+    async def changes(self, since: str, block_ms: int = 0) -> Changes: ...
+
+
+def to_decision(stored: StoredDecision) -> Decision:
+    """A stored decision as the table keeps it."""
+    until = None if stored.until is None else to_rfc3339(stored.until)
+    created_at = to_rfc3339(stored.created_at)
+    wire = WireDecision(
+        stored.id, stored.value, stored.reason, stored.rule, stored.incident_id, created_at, until
+    )
+    return make_decision(wire, stored.until)
+
+
+def to_change(stored: StoredChange) -> Change | None:
+    """A row of the changes stream as the feed takes it; None where this version does not know it."""
+    match stored.op, stored.decision, stored.allow:
+        case "add", StoredDecision() as decision, _:
+            return to_decision(decision)
+        case "remove", StoredDecision() as decision, _:
+            return Removed(decision.id, decision.value)
+        case "allow_add", _, AllowEntry() as entry:
+            return Allowed(entry.value, entry.until)
+        case "allow_remove", _, AllowEntry() as entry:
+            return Disallowed(entry.value)
+    return None
+
+
+class Follower:
+    """Loads the list once, then takes every change; the loop of one process. Never raises StorageError."""
+
+    def __init__(
+        self,
+        source: Source,
+        feed: Feed,
+        now: Callable[[], int],
+        *,
+        on_storage_error: Callable[[], object] = lambda: None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._source = source
+        self._feed = feed
+        self._now = now
+        self._on_storage_error = on_storage_error
+        self._sleep = sleep
+        self._chance = chance
+        self._failures = 0
+        self._is_loaded = False
+        self.heard_at: int | None = None
+        """Epoch ms of the last word from Redis; None before the first."""
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            await self.step()
+
+    async def step(self) -> None:
+        """One load or one read of changes; after a failure, the pause before the next attempt."""
+        try:
+            if not self._is_loaded:
+                await self._load()
+            else:
+                await self._read()
+        except StorageError as error:
+            await self._pause(error)
+            return
+        if self._failures:
+            log.info("blocklist_followed_again", after_failures=self._failures)
+        self._failures = 0
+        self.heard_at = self._now()
+
+    async def _load(self) -> None:
+        stored_list = await self._source.snapshot()
+        table = Table()
+        for number, stored in enumerate(stored_list.decisions, 1):
+            try:
+                table.add(to_decision(stored))
+            except ValueError as error:
+                log.error("blocklist_entry_unreadable", id=stored.id, error=str(error))
+            if number % CHUNK == 0:
+                await asyncio.sleep(0)
+        for entry in stored_list.allowed:
+            table.allow(Allowed(entry.value, entry.until))
+        self._feed.load(stored_list.cursor, table)
+        self._is_loaded = True
+        log.info(
+            "blocklist_loaded",
+            blocks=len(stored_list.decisions),
+            allowed=len(stored_list.allowed),
+            cursor=stored_list.cursor,
+        )
+
+    async def _read(self) -> None:
+        answer = await self._source.changes(self._feed.cursor, BLOCK_MS)
+        if answer.reset:
+            log.warning("blocklist_starts_over", cursor=self._feed.cursor)
+            self._is_loaded = False
+            return
+        for stored in answer.entries:
+            try:
+                self._feed.apply(stored.cursor, to_change(stored))
+            except ValueError as error:
+                log.error("blocklist_entry_unreadable", cursor=stored.cursor, error=str(error))
+                self._feed.apply(stored.cursor, None)
+
+    async def _pause(self, error: StorageError) -> None:
+        """What Redis lost while it was away is not in its stream, so after an outage all is read anew."""
+        if not self._failures:
+            log.warning("blocklist_not_followed", error=str(error))
+        self._is_loaded = False
+        self._on_storage_error()
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failures, 10))
+        self._failures += 1
+        await self._sleep(pause_s * (0.5 + self._chance() / 2))

@@ -1,0 +1,102 @@
+"""How the lookup routes appear in the OpenAPI description. The answers themselves are encoded by msgspec."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class DecisionModel(BaseModel):
+    """A block in force."""
+
+    id: str
+    value: str
+    reason: str
+    rule: str | None
+    incident_id: str | None
+    created_at: datetime
+    until: datetime | None
+
+
+class AllowedModel(BaseModel):
+    """A network that is never blocked."""
+
+    value: str
+    until: datetime | None
+
+
+class AnswerModel(BaseModel):
+    """Whether one address is blocked; the most specific decision in force says why."""
+
+    ip: str
+    blocked: bool
+    decision: DecisionModel | None
+    allowlisted: bool
+
+
+class AnswersModel(BaseModel):
+    """One answer for each address, in the order they were asked."""
+
+    items: list[AnswerModel]
+
+
+class ListModel(BaseModel):
+    """The whole blocklist, and the cursor from which to follow it."""
+
+    cursor: str
+    blocks: list[DecisionModel]
+    allowlist: list[AllowedModel]
+
+
+class RemovedModel(BaseModel):
+    """A block that is over."""
+
+    id: str
+    value: str
+
+
+class DisallowedModel(BaseModel):
+    """A network that left the allowlist."""
+
+    value: str
+
+
+class ChangesModel(BaseModel):
+    """What happened since the cursor that was given."""
+
+    cursor: str
+    added: list[DecisionModel]
+    removed: list[RemovedModel]
+    allow_added: list[AllowedModel]
+    allow_removed: list[DisallowedModel]
+
+
+class ResetModel(ListModel):
+    """The cursor is too old (or of another list): forget everything and take this."""
+
+    reset: bool
+
+
+QUESTION_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["ips"],
+                    "properties": {
+                        "ips": {"type": "array", "items": {"type": "string"}, "maxItems": 1000},
+                    },
+                }
+            }
+        },
+    }
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "No token, or not a valid one"},
+    403: {"description": "The token has another role"},
+    422: {"description": "Not an address, or not a valid request; the problem body names what"},
+    503: {"description": "The list is not loaded yet; try again after Retry-After seconds"},
+}
+TEXT_LIST: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}

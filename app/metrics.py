@@ -1,0 +1,186 @@
+"""Every Prometheus metric of the service. docs/metrics.md lists them; a test compares the two.
+
+Names follow Prometheus' own advice: one-word prefix, base units, `_total`. A label is never an address,
+a user, an incident or anything else that a log's author can choose.
+Source: https://prometheus.io/docs/practices/naming/
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from detectors.defaults import DEFAULTS
+from detectors.engine import DETECTORS
+from detectors.finding import Action, Mode
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Read by prometheus-client when it is imported; `serve` sets it for its workers."""
+LOOKUP_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
+BATCH_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+BATCH_RESULTS = ("applied", "duplicate")
+BLOCK_OUTCOMES = ("created", "already_blocked", "too_late", "braked", "spared", "refused")
+INCIDENT_RESULTS = ("opened", "joined")
+KINDS = ("events", "raw")
+LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
+REJECTIONS = ("undecodable", "too_large", "unauthorized", "overloaded", "storage")
+STORAGE_PLACES = ("ingest", "responder", "follower", "tokens")
+
+
+class Metrics:
+    """The metrics of one process, in a registry of its own so that two apps in one test never collide.
+
+    It is also the `Counters` of the actions (actions/counters.py): `count` takes their names.
+    """
+
+    def __init__(self, version: str = "unknown") -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody reads
+        self.registry = CollectorRegistry()
+        rules = list(DEFAULTS)
+        self._init_ingest()
+        self._init_lookup()
+        self.findings = self._counter(
+            "bartizan_rule_matches_total", "Findings handled", {"rule": rules, "mode": list(Mode)}
+        )
+        self.block_requests = self._counter(
+            "bartizan_block_requests_total",
+            "Blocks that rules asked for, by what became of them",
+            {"rule": rules, "outcome": BLOCK_OUTCOMES},
+        )
+        self.blocks_expired = self._counter(
+            "bartizan_blocks_expired_total", "Blocks that came to their end", {}
+        )
+        self.incidents = self._counter(
+            "bartizan_incidents_total",
+            "Findings that opened or joined an incident",
+            {"rule": rules, "result": INCIDENT_RESULTS},
+        )
+        self.action_errors = self._counter(
+            "bartizan_action_errors_total",
+            "Findings on which an action failed",
+            {"action": list(Action)},
+        )
+        self.detector_errors = self._counter(
+            "bartizan_detector_errors_total",
+            "Events on which a detector failed",
+            {"detector": list(DETECTORS)},
+        )
+        self.findings_dead = self._counter(
+            "bartizan_findings_dead_total", "Findings given up after several deliveries", {}
+        )
+        self.notifications = self._counter(
+            "bartizan_notifications_total",
+            "Messages handed to a channel",
+            {"channel": ["log"], "result": ("delivered", "failed", "retried")},
+        )
+        self.outbox_depth = self._gauge("bartizan_outbox_depth", "Messages waiting", "mostrecent")
+        self._named = {
+            "findings": self.findings,
+            "blocks": self.block_requests,
+            "blocks_expired": self.blocks_expired,
+            "incidents": self.incidents,
+            "action_failures": self.action_errors,
+            "findings_dead": self.findings_dead,
+            "messages": self.notifications,
+        }
+        build = Gauge(
+            "bartizan_build_info",
+            "1, by version",
+            ["version"],
+            registry=self.registry,
+            multiprocess_mode="max",
+        )
+        build.labels(version).set(1)
+
+    def _init_ingest(self) -> None:
+        self.events_ingested = self._counter(
+            "bartizan_events_ingested_total", "Events counted, by route", {"kind": KINDS}
+        )
+        self.events_rejected = self._counter(
+            "bartizan_events_rejected_total", "Records or bodies not counted", {"reason": REJECTIONS}
+        )
+        self.batches = self._counter(
+            "bartizan_batches_total", "Bodies; duplicate is a sender's retry", {"result": BATCH_RESULTS}
+        )
+        self.storage_errors = self._counter(
+            "bartizan_storage_errors_total", "Times Redis failed somebody", {"place": STORAGE_PLACES}
+        )
+        self.ingest_lag = self._gauge(
+            "bartizan_ingest_lag_seconds", "Receipt minus time of the newest body's last event", "mostrecent"
+        )
+        self.ingest_duration = Histogram(
+            "bartizan_ingest_duration_seconds",
+            "From request to counted",
+            registry=self.registry,
+            buckets=BATCH_BUCKETS_S,
+        )
+
+    def _init_lookup(self) -> None:
+        self.lookups = self._counter(
+            "bartizan_lookups_total", "Addresses looked up, by answer", {"result": LOOKUP_RESULTS}
+        )
+        self.lookup_duration = Histogram(
+            "bartizan_lookup_duration_seconds",
+            "One lookup request",
+            registry=self.registry,
+            buckets=LOOKUP_BUCKETS_S,
+        )
+        self.blocks_active = self._gauge("bartizan_blocks_active", "Blocks in force", "mostrecent")
+        self.list_age = self._gauge(
+            "bartizan_blocklist_age_seconds",
+            "Since this process last heard of the blocklist from Redis",
+            "max",
+        )
+
+    def _counter(self, name: str, says: str, labels: Mapping[str, Sequence[str]]) -> Counter:
+        """A counter. Each member of a closed label set starts at zero, so that rate() sees the first one."""
+        counter = Counter(name, says, list(labels), registry=self.registry)
+        rows: list[tuple[str, ...]] = [()]
+        for values in labels.values():
+            rows = [(*row, str(value)) for row in rows for value in values]
+        for row in rows:
+            if row:
+                counter.labels(*row)
+        return counter
+
+    def _gauge(self, name: str, says: str, mode: Literal["mostrecent", "max"]) -> Gauge:
+        return Gauge(name, says, registry=self.registry, multiprocess_mode=mode)
+
+    def count(self, name: str, amount: int = 1, /, **labels: str) -> None:
+        """Add to the counter that the actions call `name`. Raises: KeyError for a name that is none."""
+        if name == "storage_errors":
+            self.storage_errors.labels(labels["where"]).inc(amount)
+            return
+        counter = self._named[name]
+        (counter.labels(**labels) if labels else counter).inc(amount)
+
+    def render(self) -> bytes:
+        """The text exposition of this process, or of all workers where there are several."""
+        if MULTIPROCESS_VARIABLE not in os.environ:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def prepare_multiprocess(data_dir: Path) -> None:
+    """Make the workers of this process share their metrics; call before they start, in the parent.
+
+    What earlier workers left is removed: a counter that starts again is what Prometheus expects.
+    """
+    folder = data_dir / "metrics"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.db"):
+        old.unlink()
+    os.environ[MULTIPROCESS_VARIABLE] = str(folder)

@@ -1,0 +1,123 @@
+"""One rule of the policy: the operator's keys over the rule's defaults, checked against each other."""
+
+import msgspec
+
+from app.durations import parse_duration, parse_rate
+from app.policy_nodes import Value
+from detectors.defaults import DEFAULTS
+from detectors.finding import Action, Mode, Severity, SubjectKind
+from detectors.rule import Kind, Rule
+
+RULE_KEYS = frozenset(
+    {
+        *("threshold", "action", "group_by", "distinct", "severity", "mode"),
+        *("duration", "max_duration", "window", "min_volume"),
+    }
+)
+MAX_THRESHOLD = 10_000
+SHORTEST_WINDOW_MS = 1000
+LONGEST_WINDOW_MS = 30 * 86_400_000
+HEALTH_RULE = "health_check_failure"
+
+
+def read_rule(value: Value, default: Rule) -> Rule:
+    """The rule as the operator wants it. Raises: ConfigError on the line of the key that is wrong."""
+    members = value.members(RULE_KEYS)
+    threshold, window_ms, kind = _threshold(members, default)
+    actions = members["action"].choices(Action) if "action" in members else default.actions
+    group_by = members["group_by"].choices(SubjectKind) if "group_by" in members else default.group_by
+    distinct = members["distinct"].choice(SubjectKind) if "distinct" in members else default.distinct
+    if distinct is not None and "distinct" in members:
+        if kind not in (Kind.COUNT, Kind.DISTINCT):
+            members["distinct"].fail(f"{default.name} does not count values")
+        if distinct in group_by:
+            members["distinct"].fail(f"{distinct.value} is what it is grouped by; one subject has only one")
+        kind = Kind.DISTINCT
+    if Action.BLOCK_IP in actions and group_by[0] is not SubjectKind.IP:
+        where = members.get("action") or members.get("group_by") or value
+        where.fail(
+            f"block_ip blocks addresses, but this rule counts by {group_by[0].value}; add group_by: ip"
+        )
+    duration_ms, max_duration_ms = _durations(members, default)
+    return msgspec.structs.replace(
+        default,
+        threshold=threshold,
+        window_ms=window_ms,
+        kind=kind,
+        actions=actions,
+        group_by=group_by,
+        distinct=distinct,
+        severity=members["severity"].choice(Severity) if "severity" in members else default.severity,
+        mode=members["mode"].choice(Mode) if "mode" in members else default.mode,
+        min_volume=_min_volume(members, default),
+        duration_ms=duration_ms,
+        max_duration_ms=max_duration_ms,
+    )
+
+
+def _threshold(members: dict[str, Value], default: Rule) -> tuple[int, int, Kind]:
+    threshold, window_ms = default.threshold, default.window_ms
+    if "threshold" in members:
+        value = members["threshold"]
+        if default.kind is Kind.RATIO:
+            threshold, window = _percentage(value), None
+        else:
+            if "%" in value.text():
+                value.fail(f"{default.name} counts events; write 10/minute, 5/30s or 3")
+            threshold, window = value.parse(parse_rate)
+            if not 1 <= threshold <= MAX_THRESHOLD:
+                value.fail(f"{threshold} is not between 1 and {MAX_THRESHOLD:,}")
+        if window is not None:
+            if "window" in members:
+                members["window"].fail("the threshold names a window already")
+            window_ms = _window(value, window)
+    if "window" in members:
+        window_ms = _window(members["window"], members["window"].parse(parse_duration))
+    return threshold, window_ms, default.kind
+
+
+def _percentage(value: Value) -> int:
+    number = value.text().removesuffix("%").strip()
+    if not value.text().endswith("%") or not number.isdecimal() or not 1 <= int(number) <= 100:
+        value.fail(f"{value.text()!r} is not a whole percentage between 1% and 100%")
+    return int(number)
+
+
+def _window(value: Value, window_ms: int) -> int:
+    if not SHORTEST_WINDOW_MS <= window_ms <= LONGEST_WINDOW_MS:
+        value.fail("a window is 1s to 30d long")
+    return window_ms
+
+
+def _min_volume(members: dict[str, Value], default: Rule) -> int:
+    if "min_volume" not in members:
+        return default.min_volume
+    if default.kind is not Kind.RATIO:
+        members["min_volume"].fail("only a percentage has a minimum volume")
+    return members["min_volume"].integer(1, 1_000_000_000)
+
+
+def _durations(members: dict[str, Value], default: Rule) -> tuple[int, int]:
+    duration_ms, max_duration_ms = default.duration_ms, default.max_duration_ms
+    if "duration" in members:
+        duration_ms = members["duration"].parse(parse_duration)
+        max_duration_ms = max(max_duration_ms, duration_ms)
+    if "max_duration" in members:
+        max_duration_ms = members["max_duration"].parse(parse_duration)
+        if max_duration_ms < duration_ms:
+            members["max_duration"].fail("is shorter than the duration")
+    return duration_ms, max_duration_ms
+
+
+def with_alert_threshold(rules: dict[str, Rule], top: dict[str, Value], threshold: int | None) -> None:
+    """Turn the health rule on, at this threshold, where health_check asks for alerts.
+
+    A rule that stands in incident_detection with a threshold of its own keeps it.
+    """
+    if threshold is None:
+        return
+    rule = rules.get(HEALTH_RULE, DEFAULTS[HEALTH_RULE])
+    section = top.get("incident_detection")
+    stated = section.members(DEFAULTS).get(HEALTH_RULE) if section else None
+    if stated is None or "threshold" not in stated.members(RULE_KEYS):
+        rules[HEALTH_RULE] = msgspec.structs.replace(rule, threshold=threshold)

@@ -1,0 +1,234 @@
+"""`bartizan replay`: what the policy would have found in log files, offline, on event time.
+
+The same decoding, detectors and Lua as the service, over a Redis server of its own that is gone afterwards, so no
+live state is touched. Files are read in order of their first event, a chunk at a time, in constant memory.
+"""
+
+import asyncio
+import gzip
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+from redis.asyncio import Redis
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from app.embedded_redis import EmbeddedRedis
+from app.ingest.decode import Decoded, decode_events, decode_lines
+from app.policy import Policy, default_text, load_policy
+from app.redis import connect
+from app.replay_summary import summary_table
+from app.site import site_of
+from detectors.addresses import Networks
+from detectors.engine import Engine
+from detectors.errors import ConfigError
+from detectors.event import Batch
+from detectors.timestamps import parse_time, to_rfc3339, wall_clock_ms
+from detectors.windows import Crossed, Windows
+
+CHUNK_BYTES = 2 * 1024 * 1024
+LATE_DELIVERY_MS = 5_000
+"""A file is read far faster than it was written, so windows need not outlive their events for long."""
+STDIN = "-"
+
+
+class Replayed(msgspec.Struct):
+    """One finding as `--json` prints it. Times are RFC 3339 UTC with milliseconds."""
+
+    rule: str
+    subject: str
+    first_at: str
+    at: str
+    count: int
+    threshold: int
+    window_s: float
+    severity: str
+    action: str
+
+
+class Totals(msgspec.Struct):
+    """What a replay read and found."""
+
+    lines: int = 0
+    rejected: int = 0
+    counted: int = 0
+    crossed: list[Crossed] = msgspec.field(default_factory=list)
+
+
+def as_printed(found: Crossed) -> Replayed:
+    """A finding in the words of `--json`; several actions are joined by a comma."""
+    rule = found.group.rule
+    window_s = rule.window_ms / 1000
+    return Replayed(
+        rule.name,
+        found.group.subject,
+        to_rfc3339(found.first_at),
+        to_rfc3339(found.at),
+        found.count,
+        rule.threshold,
+        int(window_s) if window_s.is_integer() else window_s,
+        rule.severity.value,
+        ",".join(action.value for action in rule.actions),
+    )
+
+
+async def replay(
+    paths: Sequence[str],
+    policy: Policy,
+    *,
+    redis: Redis,
+    format_name: str = "auto",
+    trusted_proxies: Sequence[str] = (),
+    now: Callable[[], int] = wall_clock_ms,
+    on_read: Callable[[int], object] = lambda _bytes: None,
+) -> Totals:
+    """Reads the files and returns the findings in order of time.
+
+    Raises: ConfigError for a file that cannot be read, DecodeError for an unknown format.
+    """
+    windows = Windows(redis, emit=False, late_delivery_ms=LATE_DELIVERY_MS)
+    engine = Engine(
+        policy.rules,
+        windows,
+        fingerprint_key=b"the fingerprints of a replay are seen by nobody else",
+        site=site_of(policy),
+        trusted_proxies=Networks(trusted_proxies),
+    )
+    totals = Totals()
+    for path in in_order_of_time(paths, format_name, now()):
+        for chunk, size in _chunks(path):
+            decoded = _decode(chunk, format_name, now())
+            processed = await engine.process(Batch(decoded.events, decoded.records, now(), path))
+            totals.lines += len(decoded.events) + len(decoded.rejected)
+            totals.rejected += len(decoded.rejected)
+            totals.counted += processed.counted
+            for crossed in processed.crossed:
+                # Only the finding is kept, not the batch's evidence that hangs on its group.
+                slim = msgspec.structs.replace(crossed.group, meta="", times=[], values=[], evidence=[])
+                totals.crossed.append(msgspec.structs.replace(crossed, group=slim))
+            on_read(size)
+    totals.crossed.sort(key=lambda c: (c.at, c.group.rule.name, c.group.subject))
+    return totals
+
+
+def _decode(chunk: bytes, format_name: str, received_ms: int) -> Decoded:
+    if format_name == "events" or (format_name == "auto" and chunk.lstrip()[:1] in (b"{", b"[")):
+        return decode_events(chunk, received_ms)
+    return decode_lines(chunk, format_name, received_ms)
+
+
+def in_order_of_time(paths: Sequence[str], format_name: str, received_ms: int) -> list[str]:
+    """The files by the time of their first event, as rotated logs should be read."""
+    if len(paths) == 1:
+        return list(paths)
+
+    def first_at(path: str) -> int:
+        for chunk, _ in _chunks(path):
+            for event in _decode(
+                chunk[:65_536].rpartition(b"\n")[0] or chunk, format_name, received_ms
+            ).events:
+                at = parse_time(event.timestamp)
+                if at is not None:
+                    return at
+        return received_ms
+
+    return sorted(paths, key=lambda path: received_ms if path == STDIN else first_at(path))
+
+
+def _chunks(path: str) -> Iterator[tuple[bytes, int]]:
+    """Whole lines of a file, about CHUNK_BYTES at a time, with how far the file itself has been read."""
+    with _opened(path) as (file, raw):
+        position, rest = 0, b""
+        while block := file.read(CHUNK_BYTES):
+            lines, newline, rest = (rest + block).rpartition(b"\n")
+            if not newline:
+                continue
+            before, position = position, raw.tell() if raw else 0
+            yield lines + newline, position - before
+        if rest:
+            yield rest, 0
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[IO[bytes], IO[bytes] | None]]:
+    """The file's text, and the file itself where its position can be told. Rotated logs may be gzipped."""
+    if path == STDIN:
+        yield sys.stdin.buffer, None
+        return
+    try:
+        with Path(path).open("rb") as raw:
+            is_gzip = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            if is_gzip:
+                with gzip.open(raw) as file:
+                    yield file, raw  # type: ignore[misc]  # GzipFile reads bytes
+            else:
+                yield raw, raw
+    except (OSError, EOFError) as error:
+        raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+async def _run(
+    paths: Sequence[str], policy: Policy, format_name: str, on_read: Callable[[int], Any]
+) -> Totals:
+    folder = Path(tempfile.mkdtemp(prefix="bartizan-replay-"))
+    server = EmbeddedRedis(folder)
+    try:
+        server.start()
+        redis = connect(server.url, timeout_s=60)
+        await redis.config_set("appendonly", "no")
+        try:
+            return await replay(paths, policy, redis=redis, format_name=format_name, on_read=on_read)
+        finally:
+            await redis.aclose()
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(files: Sequence[str], *, format_name: str, policy: Path | None, as_json: bool) -> None:
+    """The command. Raises: ConfigError, DecodeError, which the command line prints in one line."""
+    errors = Console(stderr=True, highlight=False)
+    chosen = load_policy(_policy_text(policy), str(policy or "default"))
+    with _progress(files, errors) as on_read:
+        totals = asyncio.run(_run(files, chosen, format_name, on_read))
+    if as_json:
+        encode = msgspec.json.Encoder().encode
+        for found in totals.crossed:
+            sys.stdout.buffer.write(encode(as_printed(found)) + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        Console().print(summary_table(totals.crossed, chosen))
+    errors.print(
+        f"{totals.lines} lines, {totals.counted} events counted, {len(totals.crossed)} findings"
+        + (f", {totals.rejected} lines not of the format" if totals.rejected else "")
+    )
+
+
+def _policy_text(policy: Path | None) -> str:
+    if policy is None:
+        return default_text()
+    try:
+        return policy.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{policy}: {error.strerror}") from error
+
+
+@contextmanager
+def _progress(files: Sequence[str], console: Console) -> Iterator[Callable[[int], Any]]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    if not console.is_terminal:
+        with nullcontext():
+            yield lambda _size: None
+        return
+    total = sum(Path(f).stat().st_size for f in files if f != STDIN and Path(f).exists())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("reading", total=total or None)
+        yield lambda size: progress.advance(task, size)

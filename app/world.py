@@ -1,0 +1,192 @@
+"""Everything a request or a task may need, in one object: `app.state.world`."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import structlog
+from redis.asyncio import Redis
+
+from actions.geo import Geo
+from actions.networks import NeverBlock
+from actions.responder import Responder
+from actions.world import World
+from app.auth import TokenTable
+from app.embedded_redis import socket_path
+from app.lookup.feed import Feed
+from app.lookup.follower import Follower
+from app.metrics import Metrics
+from app.policy import Policy
+from app.policy_store import PolicyStore
+from app.redis import connect
+from app.settings import Settings, fingerprint_key, write_new_private
+from app.site import site_of
+from app.tokens import TokenStore
+from detectors.addresses import Networks
+from detectors.engine import Engine
+from detectors.errors import ConfigError, StorageError
+from detectors.windows import Windows
+
+MOST_PROCESSES = 1024
+"""That may share one data folder at a time."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class AppWorld:
+    """One process's world. `engine` is exchanged when the policy changes; the rest stays."""
+
+    settings: Settings
+    version: str
+    policy: PolicyStore
+    redis: Redis
+    engine: Engine
+    actions: World
+    responder: Responder
+    feed: Feed
+    follower: Follower
+    tokens: TokenTable
+    token_store: TokenStore
+    metrics: Metrics
+    now: Callable[[], int]
+    slot: int
+    """The open file that keeps this process's name its own."""
+
+    def list_age_s(self) -> float | None:
+        """Seconds since this process last heard of the blocklist from Redis; None where it never did."""
+        heard_at = self.follower.heard_at
+        return None if heard_at is None else max(0.0, (self.now() - heard_at) / 1000)
+
+    async def refresh_gauges(self) -> None:
+        """Bring the gauges up to now, before they are read. What Redis cannot tell now stays as it was."""
+        self.metrics.blocks_active.set(len(self.feed.table))
+        age_s = self.list_age_s()
+        if age_s is not None:
+            self.metrics.list_age.set(age_s)
+        try:
+            self.metrics.outbox_depth.set(await self.actions.outbox.waiting())
+        except StorageError as error:
+            log.warning("outbox_not_counted", error=str(error))
+
+    def take_policy(self, policy: Policy) -> None:
+        """Put a policy in force in this process: called by the policy store whenever it changed."""
+        self.engine = make_engine(policy, self.settings, self.engine.windows, self.metrics)
+        blocklist = self.actions.blocklist
+        blocklist.never_block = never_block(policy, self.settings)
+        blocklist.brake_limit = policy.brake_blocks
+        blocklist.brake_window_ms = policy.brake_window_ms
+        self.actions.reviews.grace_ms = policy.review_grace_ms
+
+    async def close(self) -> None:
+        """Let go of what is open."""
+        self.actions.geo.close()
+        await self.redis.aclose()
+        os.close(self.slot)
+
+
+def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
+    """The world of these settings. Nothing is sent anywhere yet.
+
+    Raises: ConfigError for a wrong policy, or a database or key that cannot be read.
+    """
+    store = PolicyStore(settings.policy, is_required=settings.policy_is_named)
+    policy, found_version = store.current, package_version()
+    redis = connect(settings.redis_url or f"unix://{socket_path(settings.data_dir)}")
+    metrics = Metrics(found_version)
+    slot, consumer = take_slot(settings.data_dir)
+    actions = World.make(
+        redis,
+        now,
+        never_block=never_block(policy, settings),
+        counters=metrics,
+        geo=Geo(settings.geoip_city_db, settings.geoip_asn_db),
+        consumer=consumer,
+        brake_limit=policy.brake_blocks,
+        brake_window_ms=policy.brake_window_ms,
+        grace_ms=policy.review_grace_ms,
+    )
+    feed = Feed(now)
+    world = AppWorld(
+        settings=settings,
+        version=found_version,
+        policy=store,
+        redis=redis,
+        engine=make_engine(policy, settings, Windows(redis, shards=settings.shards), metrics),
+        actions=actions,
+        responder=Responder(actions, shards=settings.shards, consumer=consumer),
+        feed=feed,
+        follower=Follower(
+            actions.feed,
+            feed,
+            now,
+            on_storage_error=lambda: metrics.count("storage_errors", where="follower"),
+        ),
+        tokens=TokenTable(settings),
+        token_store=TokenStore(redis, now),
+        metrics=metrics,
+        now=now,
+        slot=slot,
+    )
+    store.on_change.append(world.take_policy)
+    return world
+
+
+def take_slot(data_dir: Path) -> tuple[int, str]:
+    """A name for this process that no other running one has, and that the next one after it gets again.
+
+    The same name means that findings which a killed process had taken are resumed at once by its successor.
+    Answers the open, locked file (closing it gives the name back) and the name. Raises: ConfigError.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        instance = data_dir / "instance.id"
+        write_new_private(instance, secrets.token_hex(6))
+        prefix = instance.read_text(encoding="ascii").strip()
+        for number in range(MOST_PROCESSES):
+            file = os.open(data_dir / f"slot-{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(file)
+            else:
+                return file, f"{prefix}-{number}"
+    except OSError as error:
+        raise ConfigError(f"BARTIZAN_DATA_DIR: {data_dir}: {error.strerror}") from error
+    raise ConfigError(f"BARTIZAN_DATA_DIR: {data_dir}: {MOST_PROCESSES} processes use it already")
+
+
+def make_engine(policy: Policy, settings: Settings, windows: Windows, metrics: Metrics) -> Engine:
+    """The detectors of a policy, counting in these windows. One that fails is counted and logged by name."""
+
+    def on_failure(detector: str, error: Exception) -> None:
+        metrics.detector_errors.labels(detector).inc()
+        log.error("detector_failed", detector=detector, error=type(error).__name__)
+
+    return Engine(
+        policy.rules,
+        windows,
+        fingerprint_key=fingerprint_key(settings),
+        site=site_of(policy),
+        trusted_proxies=Networks(settings.trusted_proxies),
+        on_failure=on_failure,
+    )
+
+
+def never_block(policy: Policy, settings: Settings) -> NeverBlock:
+    """What is never blocked under this policy: special networks, trusted proxies, the operator's list."""
+    own = [("trusted proxy", text) for text in settings.trusted_proxies]
+    own += [("never_block", text) for text in policy.never_block]
+    return NeverBlock(own, even_private=policy.block_private)
+
+
+def package_version() -> str:
+    """The installed version of this program."""
+    try:
+        return version("bartizan")
+    except PackageNotFoundError:
+        return "unknown"

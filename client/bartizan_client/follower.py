@@ -1,0 +1,284 @@
+"""Keeps the blocklist of one Bartizan in memory: fetches it, follows its changes, keeps a copy on disk.
+
+One task does it all and needs nobody: whatever goes wrong is logged, and tried again after a while with
+jitter, so that a hundred workers do not come back in one moment. What is known stays in force meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Callable, NamedTuple
+
+import httpx
+
+from bartizan_client.feed import Feed, FeedError
+from bartizan_client.snapshot import Contents, Snapshot, default_path
+from bartizan_client.table import Block, BlockTable, Clock
+from bartizan_client.wire import Changes, Listing, succeeds
+
+logger = logging.getLogger("bartizan_client")
+
+AUTO = "auto"
+"""As a snapshot's path: below the user's state folder."""
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
+IDLE_PAUSE_S = 0.5
+"""After a poll that came back at once with nothing, so that no answer can make a busy loop."""
+SAVE_EVERY_S = 10.0
+SWEEP_EVERY_S = 60.0
+
+
+class Status(NamedTuple):
+    """How the follower is doing."""
+
+    has_list: bool
+    """Whether there has ever been a list, from Bartizan or from the disk."""
+    is_connected: bool
+    entries: int
+    """Blocks in memory; those that ended within the last minute may be among them."""
+    cursor: str | None
+    last_contact_s: float | None
+    """Epoch seconds of Bartizan's last answer."""
+    failures: int
+    """Attempts that failed since then."""
+    skipped: int
+    """Entries that could not be read, ever."""
+
+
+def pause_s(failures: int, retry_after_s: float, jitter: float) -> float:
+    """Seconds to wait after so many failures in a row; `jitter` is 0 to 1."""
+    pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10))
+    return max(pause * (0.5 + jitter / 2), retry_after_s * (1 + jitter / 4))
+
+
+class BlocklistFollower:
+    """Follows one blocklist. `async with` it, or call start and stop; ask it at any time."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        snapshot: str | os.PathLike[str] | None = AUTO,
+        poll_wait_s: float = 30.0,
+        startup_wait_s: float = 2.0,
+        now: Clock = time.time,
+        jitter: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Nothing is opened before `start`. Raises: ValueError where a setting is wrong."""
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"url: {url!r} is no http or https address")
+        if not token or not token.isascii() or not token.isprintable():
+            raise ValueError("token: a token with the role lookup is needed")
+        if not 0 < poll_wait_s <= 60:
+            raise ValueError("poll_wait_s: more than 0 and at most 60 seconds")
+        self.table = BlockTable(now=now)
+        """The list of this moment; another one after a whole list came, so do not keep it."""
+        self._feed = Feed(url, token, poll_wait_s, now, transport)
+        path = default_path(url) if snapshot == AUTO else None if snapshot is None else Path(snapshot)
+        self._snapshot = None if path is None else Snapshot(path, url, now)
+        self._startup_wait_s = startup_wait_s
+        self._now, self._jitter, self._sleep = now, jitter, sleep
+        self._status = Status(False, False, 0, None, None, 0, 0)
+        self._etag: str | None = None
+        self._needs_list = True
+        self._resets = 0
+        self._swept_s = 0.0
+        self._broken_s = float("-inf")
+        self._unsaved: asyncio.Event | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._started: asyncio.Future[None] | None = None
+
+    # -- asking
+
+    def is_blocked(self, address: str) -> bool:
+        """Whether requests from this address are refused now."""
+        return self.table.is_blocked(address)
+
+    def find(self, address: str) -> Block | None:
+        """Why an address is blocked; None where it is not."""
+        return self.table.find(address)
+
+    @property
+    def has_list(self) -> bool:
+        return self._status.has_list
+
+    def status(self) -> Status:
+        return self._status._replace(entries=len(self.table))
+
+    # -- living
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the task lives, in a loop that lives."""
+        return self._task is not None and not self._task.done() and self._task.get_loop().is_running()
+
+    def start(self) -> None:
+        """Begin to follow in the running event loop; nothing happens where that is done already."""
+        if self.is_running or time.monotonic() - self._broken_s < LONGEST_PAUSE_S:
+            return
+        loop = asyncio.get_running_loop()
+        self._started = started = loop.create_future()
+        loop.call_later(self._startup_wait_s, _resolve, started)
+        self._task = asyncio.create_task(self._run(started), name="bartizan-follower")
+        self._task.add_done_callback(self._end)
+
+    async def wait_started(self) -> None:
+        """Wait until the snapshot is read and Bartizan was asked once; at most `startup_wait_s` after start."""
+        started = self._started
+        if started is not None and not started.done() and started.get_loop() is asyncio.get_running_loop():
+            await asyncio.wait([started])
+
+    async def stop(self) -> None:
+        """End the task, and save what is not saved."""
+        task, self._task = self._task, None
+        if task is None or task.get_loop() is not asyncio.get_running_loop():
+            return
+        task.cancel()
+        await asyncio.wait([task])
+        logger.debug("no longer following")
+
+    async def __aenter__(self) -> BlocklistFollower:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # -- following
+
+    async def _run(self, started: asyncio.Future[None]) -> None:
+        self._unsaved = asyncio.Event()
+        self._needs_list = True
+        await self._load()
+        saver = asyncio.create_task(self._save_forever(), name="bartizan-snapshot")
+        try:
+            async with self._feed:
+                while True:
+                    try:
+                        await self._turn()
+                    except FeedError as error:
+                        self._fail(error)
+                        _resolve(started)
+                        pause = pause_s(self._status.failures, error.retry_after_s, self._jitter())
+                        await self._sleep(pause)
+                    _resolve(started)
+        finally:
+            _resolve(started)
+            saver.cancel()
+            await asyncio.wait([saver])
+            if self._snapshot is not None and self.has_list:
+                self._snapshot.save(self._contents())
+
+    async def _turn(self) -> None:
+        """One question to Bartizan, and what follows from the answer. Raises: FeedError."""
+        cursor, asked_s = self._status.cursor, self._now()
+        if self._needs_list or cursor is None:
+            listing = await self._feed.whole_list(self._etag)
+            if listing is not None:
+                self._take(listing)
+            self._needs_list = False
+            self._succeed()
+            return
+        answer = await self._feed.changes(cursor)
+        if isinstance(answer, Listing):
+            self._take(answer)
+            self._resets += 1
+            if self._resets > 1:
+                raise FeedError("every cursor is refused")
+            self._succeed()
+            return
+        self._resets = 0
+        self._apply(answer)
+        if abs(asked_s - self._swept_s) >= SWEEP_EVERY_S:
+            self._swept_s = asked_s
+            self.table.sweep()
+        self._succeed()
+        if answer.cursor == cursor and answer.is_empty() and self._now() - asked_s < IDLE_PAUSE_S:
+            await self._sleep(IDLE_PAUSE_S * (0.5 + self._jitter() / 2))
+
+    def _take(self, listing: Listing) -> None:
+        self.table = listing.table
+        self._etag = listing.etag
+        self._swept_s = self._now()
+        self._note(listing.cursor, listing.skipped)
+
+    def _apply(self, changes: Changes) -> None:
+        """Lift first and block then; where one entry is in both lists, ask for the whole list."""
+        table, skipped = self.table, changes.skipped
+        skipped += sum(not succeeds(table.remove, value) for _, value in changes.removed)
+        skipped += sum(not succeeds(table.disallow, value) for value in changes.allow_removed)
+        skipped += sum(not succeeds(table.add, block) for block in changes.added)
+        skipped += sum(not succeeds(table.allow, allowed) for allowed in changes.allow_added)
+        if not changes.is_empty():
+            self._etag = None
+        self._needs_list = changes.is_ambiguous()
+        if changes.cursor != self._status.cursor or skipped:
+            self._note(changes.cursor, skipped)
+
+    def _note(self, cursor: str, skipped: int) -> None:
+        """What is known now, and that it is not on disk yet."""
+        if skipped:
+            logger.warning("%d entries of the blocklist cannot be read and are left out", skipped)
+        self._status = self._status._replace(
+            has_list=True, cursor=cursor, skipped=self._status.skipped + skipped
+        )
+        if self._unsaved is not None:
+            self._unsaved.set()
+
+    def _succeed(self) -> None:
+        if not self._status.is_connected:
+            logger.info("following the blocklist: %d entries", len(self.table))
+        self._status = self._status._replace(is_connected=True, failures=0, last_contact_s=self._now())
+
+    def _fail(self, error: FeedError) -> None:
+        failures = self._status.failures + 1
+        level = logging.WARNING if failures == 1 else logging.DEBUG
+        known = (
+            f"{len(self.table)} known entries stay in force"
+            if self.has_list
+            else "there has never been a list"
+        )
+        logger.log(level, "the blocklist cannot be followed (%s); %s", error, known)
+        self._status = self._status._replace(is_connected=False, failures=failures)
+        self._needs_list = self._needs_list or error.is_misunderstanding()
+
+    # -- the copy on disk
+
+    async def _load(self) -> None:
+        if self._snapshot is None or self.has_list:
+            return
+        listing = await asyncio.to_thread(self._snapshot.load)
+        if listing is not None:
+            self._take(listing)
+
+    async def _save_forever(self) -> None:
+        """Save what is new, not too often."""
+        while self._snapshot is not None and self._unsaved is not None:
+            await self._unsaved.wait()
+            self._unsaved.clear()
+            await asyncio.to_thread(self._snapshot.save, self._contents())
+            await self._sleep(SAVE_EVERY_S)
+
+    def _contents(self) -> Contents:
+        cursor = self._status.cursor or ""
+        return Contents(cursor, self._etag, self.table.blocks(), self.table.allowlist())
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        """Say what ended the task, if it is not we; after a pause the next `start` begins anew."""
+        if not task.cancelled() and task.exception() is not None:
+            self._broken_s = time.monotonic()
+            logger.error("the follower ended, and will be started again", exc_info=task.exception())
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

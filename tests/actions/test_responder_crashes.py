@@ -1,0 +1,116 @@
+"""A crash between any two steps: nothing is lost and nothing done twice.
+
+The n-th thing sent to Redis fails, for every n there is, in three ways: it never arrives, it arrives and its
+answer is lost, or the process is cancelled. Then a new process takes over.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from acting import IP, NOON, Clock, Ear
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from test_responder import put
+
+from actions.block_keys import blocks_key
+from actions.responder import Responder
+from actions.world import World
+from detectors.errors import StorageError
+from detectors.finding import Action
+from detectors.windows import findings_key
+
+
+class Fault:
+    """Lets `left` sends through; the next one, and all after it, fail in the way it is told."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+        self.way = ""
+
+    def strike(self) -> None:
+        self.way = self.way if self.way != "answer lost" else "never arrives"
+        raise asyncio.CancelledError if self.way == "cancelled" else ConnectionResetError
+
+
+@pytest.fixture
+def fault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fault]:
+    fault = Fault()
+    real = AbstractConnection.send_packed_command
+
+    async def send(self: AbstractConnection, *args: Any, **kwargs: Any) -> None:
+        if fault.left is None:
+            await real(self, *args, **kwargs)
+        elif fault.left > 0:
+            fault.left -= 1
+            await real(self, *args, **kwargs)
+        else:
+            if fault.way == "answer lost":
+                await real(self, *args, **kwargs)
+                await self.read_response()
+            await self.disconnect()
+            fault.strike()
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", send)
+    yield fault
+    fault.left = None
+
+
+@pytest.fixture
+async def frail(redis_server: str) -> AsyncIterator[Redis]:
+    """A client that never tries again by itself, like the service's."""
+    client = Redis.from_url(redis_server, retry=Retry(NoBackoff(), 0))
+    yield client
+    await client.aclose()
+
+
+@pytest.mark.parametrize("way", ["never arrives", "answer lost", "cancelled"])
+async def test_a_crash_between_any_two_steps_loses_nothing_and_repeats_nothing(
+    redis: Redis, frail: Redis, clock: Clock, fault: Fault, way: str
+) -> None:
+    struck = 0
+    for n in range(1000):
+        await redis.flushall()
+        await redis.script_flush()
+        await put(redis, actions=tuple(Action))
+        crashed = World.make(frail, clock, consumer="crashed", channels=[Ear()])
+        fault.left, fault.way = n, way
+        try:
+            await Responder(crashed, consumer="crashed").drain()
+        except (StorageError, asyncio.CancelledError):
+            struck += 1
+        else:
+            fault.left = None
+            await check(redis, clock)
+            break
+        fault.left = None
+        await frail.connection_pool.disconnect()
+        world = World.make(redis, clock, consumer="next", channels=[Ear()])
+        await Responder(world, consumer="next", claim_idle_ms=0).drain()
+        await check(redis, clock)
+    assert struck > 30, "every step was interrupted once"
+
+
+async def check(redis: Redis, clock: Clock) -> None:
+    """Exactly one of everything, whatever happened."""
+    world = World.make(redis, clock)
+    world.outbox._claim_idle_ms = 0
+    await world.outbox.deliver()
+    [incident] = (await world.incidents.page())[0]
+    assert (incident.event_count, incident.finding_count) == (10, 1)
+    block = await world.blocklist.find_active(IP)
+    assert block is not None
+    assert (block.strikes, block.incident_id, block.until) == (1, incident.id, NOON + 4 * 3_600_000)
+    assert await redis.get(blocks_key("strikes", IP)) == b"1"
+    assert (await world.blocklist.counts())["kept"] == 1
+    assert [c.op for c in (await world.feed.changes("0-0")).entries] == ["add"]
+    kinds = [e.kind for e in (await world.timeline.page(incident.id))[0]]
+    assert sorted(kinds) == ["action_taken", "created", "evidence_added"]
+    [notification] = (await world.outbox.notifications())[0]
+    assert notification.message.incident_id == incident.id
+    assert await world.outbox.waiting() == 0
+    assert await world.dossiers.find(incident.id) is not None
+    assert await redis.xlen(findings_key(0)) == 0

@@ -1,0 +1,61 @@
+"""The admin API over the real stores on a real Redis, with a clock that tests move."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from admin_desk import NOW, OWN, PROXY, Desk, token
+from fastapi import FastAPI
+from redis.asyncio import Redis
+
+from actions.networks import NeverBlock
+from actions.world import World
+from app.admin.routes import router
+from app.auth import Role, TokenTable
+from app.lookup.feed import Feed
+from app.lookup.follower import Follower
+from app.policy import default_text
+from app.policy_store import PolicyStore
+from app.problems import install_problem_handlers
+from app.settings import Settings
+from app.tokens import TokenStore
+
+
+@pytest.fixture
+async def desk(redis: Redis, tmp_path: Path) -> AsyncIterator[Desk]:
+    clock = [NOW]
+    now = lambda: clock[0]  # noqa: E731
+    settings = Settings(trusted_proxies=(PROXY,), **{f"{role}_token": token(role) for role in Role})
+    policy_file = tmp_path / "policy.yaml"
+    policy_file.write_text(default_text())
+    actions = World.make(redis, now, never_block=NeverBlock([("trusted proxy", PROXY)]))
+    feed = Feed(now)
+    follower = Follower(actions.feed, feed, now)
+    world = SimpleNamespace(
+        settings=settings,
+        actions=actions,
+        policy=PolicyStore(policy_file, is_required=True),
+        tokens=TokenTable(settings),
+        token_store=TokenStore(redis, now),
+        feed=feed,
+        follower=follower,
+        now=now,
+        version="0",
+        list_age_s=lambda: None,
+    )
+    app = FastAPI()
+    install_problem_handlers(app)
+    app.include_router(router)
+    app.state.world = world
+    made = Desk(app, actions, world, clock)
+    transport = httpx.ASGITransport(app, client=(OWN, 40_000))
+    for role in [*Role, "nobody"]:
+        headers = {"Authorization": f"Bearer {token(role)}"}
+        made.clients[str(role)] = httpx.AsyncClient(
+            transport=transport, base_url="http://t/v1/admin", headers=headers
+        )
+    yield made
+    for client in made.clients.values():
+        await client.aclose()

@@ -1,0 +1,68 @@
+"""Who may do what, route by route; and that every route is in the table."""
+
+import pytest
+from admin_desk import Desk
+
+VIEWER = {
+    ("GET", "/blocks"),
+    ("GET", "/blocks/{block_id}"),
+    ("GET", "/allowlist"),
+    ("GET", "/incidents"),
+    ("GET", "/incidents/{incident_id}"),
+    ("GET", "/incidents/{incident_id}/timeline"),
+    ("GET", "/notifications"),
+    ("GET", "/observed"),
+    ("GET", "/policy"),
+    ("POST", "/policy/check"),
+    ("GET", "/stats"),
+    ("GET", "/audit"),
+}
+RESPONDER = {
+    ("POST", "/blocks"),
+    ("POST", "/blocks/bulk"),
+    ("PATCH", "/blocks/{block_id}"),
+    ("DELETE", "/blocks/{block_id}"),
+    ("POST", "/blocks/{block_id}/approve"),
+    ("POST", "/blocks/{block_id}/reject"),
+    ("POST", "/blocks/{block_id}/undo"),
+    ("POST", "/incidents/{incident_id}/timeline"),
+    ("POST", "/incidents/{incident_id}/acknowledge"),
+    ("POST", "/incidents/{incident_id}/resolve"),
+    ("POST", "/incidents/{incident_id}/dismiss"),
+    ("POST", "/incidents/{incident_id}/reopen"),
+}
+ADMIN = {
+    ("POST", "/allowlist"),
+    ("DELETE", "/allowlist"),
+    ("PUT", "/policy"),
+    ("GET", "/tokens"),
+    ("POST", "/tokens"),
+    ("DELETE", "/tokens/{token_id}"),
+}
+LADDER = [(VIEWER, ["viewer", "responder", "admin"]), (RESPONDER, ["responder", "admin"]), (ADMIN, ["admin"])]
+CASES = [(method, path, roles) for routes, roles in LADDER for method, path in sorted(routes)]
+
+
+@pytest.mark.parametrize(("method", "path", "roles"), CASES)
+async def test_a_route_is_open_to_its_roles_and_to_no_other(
+    desk: Desk, method: str, path: str, roles: list[str]
+) -> None:
+    path = path.format(block_id="none", incident_id="none", token_id="none")
+    for role, client in desk.clients.items():
+        answer = await client.request(method, path)
+        if role == "nobody":
+            assert answer.status_code == 401, role
+        elif role in roles:
+            assert answer.status_code in (200, 404, 422), (role, answer.text)
+        else:
+            assert answer.status_code == 403, role
+        if answer.status_code >= 400:
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_every_route_is_in_the_table(desk: Desk) -> None:
+    schema = desk.app.openapi()["paths"]
+    found = {
+        (method.upper(), path.removeprefix("/v1/admin")) for path, item in schema.items() for method in item
+    }
+    assert found == VIEWER | RESPONDER | ADMIN

@@ -1,0 +1,330 @@
+"""The operator's file: what loads, and what each mistake is called."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from app.durations import format_duration, parse_duration, parse_rate
+from app.policy import Policy, default_text, load_policy
+from app.policy_store import PolicyStore
+from detectors.defaults import DEFAULTS
+from detectors.errors import ConfigError
+from detectors.finding import Action, Mode, Severity, SubjectKind
+from detectors.rule import Kind, Rule
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HEALTH_CHECK = """\
+health_check:
+  endpoint: /api/health
+  interval: 5m
+  timeout: 10s
+  retries: 3
+  alert_threshold: 3
+"""
+SECURITY_ALERTS = """\
+security_alerts:
+  auth_failures:
+    threshold: 10/minute
+    action: block_ip
+  rate_limit_violations:
+    threshold: 50/minute
+    action: alert_admin
+  suspicious_activity:
+    threshold: 5/minute
+    action: investigate
+"""
+INCIDENT_DETECTION = """\
+incident_detection:
+  health_check_failure:
+    threshold: 3
+    action: create_incident
+  high_error_rate:
+    threshold: 10%
+    action: create_incident
+  security_breach:
+    threshold: 1
+    action: create_incident_immediate
+"""
+
+
+def load(text: str) -> Policy:
+    return load_policy(text, "policy.yaml")
+
+
+def one(lines: str, rule: str = "auth_failures") -> Rule:
+    """The rule that these lines under its name make."""
+    section = (
+        "incident_detection" if rule in ("high_error_rate", "health_check_failure") else "security_alerts"
+    )
+    body = "".join(f"    {line}\n" for line in lines.splitlines())
+    found = load(f"{section}:\n  {rule}:\n{body}").rule(rule)
+    assert found is not None
+    return found
+
+
+def test_the_operators_blocks_load_as_they_stand_each_alone_and_together() -> None:
+    alone = load(SECURITY_ALERTS)
+    assert [(r.name, r.threshold, r.window_ms, r.actions) for r in alone.rules] == [
+        ("auth_failures", 10, 60_000, (Action.BLOCK_IP,)),
+        ("rate_limit_violations", 50, 60_000, (Action.ALERT_ADMIN,)),
+        ("suspicious_activity", 5, 60_000, (Action.INVESTIGATE,)),
+    ]
+    assert [r.name for r in load(HEALTH_CHECK).rules] == ["health_check_failure"]
+    assert [(r.kind, r.threshold) for r in load(INCIDENT_DETECTION).rules] == [
+        (Kind.STREAK, 3),
+        (Kind.RATIO, 10),
+        (Kind.COUNT, 1),
+    ]
+    together = load(HEALTH_CHECK + SECURITY_ALERTS + INCIDENT_DETECTION)
+    assert len(together.rules) == 6
+    assert together.health_check is not None
+    assert not together.health_check.is_polled
+    assert (together.health_check.interval_ms, together.health_check.timeout_ms) == (300_000, 10_000)
+
+
+def test_the_file_of_the_project_is_the_built_in_policy() -> None:
+    shipped = load((ROOT / "policy.yaml").read_text())
+    assert shipped.rules == load(default_text()).rules == tuple(DEFAULTS.values())
+
+
+def test_the_one_line_form_loads_too() -> None:
+    rule = load(
+        "security_alerts:\n  auth_failures: {threshold: 10/minute, action: [block_ip, alert_admin]}\n"
+    )
+    assert rule.rules[0].actions == (Action.BLOCK_IP, Action.ALERT_ADMIN)
+
+
+def test_a_rule_that_is_not_named_is_off_and_one_that_says_nothing_has_its_defaults() -> None:
+    policy = load("security_alerts:\n  auth_failures:\n")
+    assert policy.rules == (DEFAULTS["auth_failures"],)
+    assert policy.rule("suspicious_activity") is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("threshold: 5/30s", {"threshold": 5, "window_ms": 30_000}),
+        ("threshold: 5 / 2 hours", {"threshold": 5, "window_ms": 7_200_000}),
+        ("threshold: 7", {"threshold": 7, "window_ms": 60_000}),
+        ("threshold: 7\nwindow: 1d", {"threshold": 7, "window_ms": 86_400_000}),
+        ("group_by: [ip, user]", {"group_by": (SubjectKind.IP, SubjectKind.USER)}),
+        ("distinct: user", {"distinct": SubjectKind.USER, "kind": Kind.DISTINCT}),
+        (
+            "group_by: user\ndistinct: ip\naction: alert_admin",
+            {"group_by": (SubjectKind.USER,), "distinct": SubjectKind.IP, "kind": Kind.DISTINCT},
+        ),
+        ("severity: low\nmode: propose", {"severity": Severity.LOW, "mode": Mode.PROPOSE}),
+        ("duration: 1h30m", {"duration_ms": 5_400_000, "max_duration_ms": 604_800_000}),
+        ("duration: 30d", {"duration_ms": 2_592_000_000, "max_duration_ms": 2_592_000_000}),
+        ("duration: 1h\nmax_duration: 2h", {"duration_ms": 3_600_000, "max_duration_ms": 7_200_000}),
+    ],
+)
+def test_every_key_of_a_rule_is_taken(lines: str, expected: dict[str, object]) -> None:
+    rule = one(lines)
+    assert {name: getattr(rule, name) for name in expected} == expected
+
+
+def test_a_percentage_has_a_window_and_a_minimum_volume() -> None:
+    rule = one("threshold: 25%\nwindow: 10m\nmin_volume: 20", "high_error_rate")
+    assert (rule.threshold, rule.window_ms, rule.min_volume) == (25, 600_000, 20)
+
+
+MISTAKES = [
+    ("auth_failures:\n    treshold: 1", 3, "treshold: unknown key; did you mean threshold?"),
+    ("auth_failure:\n    threshold: 1", 2, "auth_failure: unknown key; did you mean auth_failures?"),
+    ("auth_failures: 10", 2, "security_alerts.auth_failures: must be a mapping of keys to values"),
+    ("auth_failures:\n    action: block_pi", 3, "action: unknown 'block_pi'; did you mean block_ip?"),
+    ("auth_failures:\n    action: []", 3, "auth_failures.action: needs at least one value"),
+    ("auth_failures:\n    action: [block_ip, block_ip]", 3, "action[1]: 'block_ip' stands here a second"),
+    ("auth_failures:\n    threshold: 1\n    threshold: 2", 4, "threshold: stands here a second time"),
+    ("auth_failures:\n    threshold: ten", 3, "auth_failures.threshold: 'ten' is not a threshold"),
+    ("auth_failures:\n    threshold: 0", 3, "auth_failures.threshold: 0 is not between 1 and 10,000"),
+    ("auth_failures:\n    threshold: 10%", 3, "auth_failures.threshold: auth_failures counts events"),
+    ("auth_failures:\n    threshold: 1/minutes ago", 3, "threshold: '1minutes ago' is not"),
+    ("auth_failures:\n    threshold: 1/m\n    window: 1m", 4, "window: the threshold names a window already"),
+    ("auth_failures:\n    threshold:", 3, "auth_failures.threshold: needs one value"),
+    ("auth_failures:\n    duration: 3600", 3, "auth_failures.duration: 3600 of what? Write a unit"),
+    ("auth_failures:\n    duration: 2h\n    max_duration: 1h", 4, "max_duration: is shorter than"),
+    ("auth_failures:\n    severity: urgent", 3, "severity: unknown 'urgent'; choose from critical, high"),
+    ("auth_failures:\n    mode: enforced", 3, "mode: unknown 'enforced'; did you mean enforce?"),
+    ("auth_failures:\n    distinct: ip", 3, "distinct: ip is what it is grouped by"),
+    ("auth_failures:\n    group_by: user", 3, "group_by: block_ip blocks addresses"),
+    ("auth_failures:\n    min_volume: 3", 3, "min_volume: only a percentage has a minimum volume"),
+    ("api_key_exposure:\n    action: block_ip", 3, "block_ip blocks addresses, but this rule counts by key"),
+    ("high_error_rate:\n    threshold: 10%", 2, "security_alerts.high_error_rate: unknown key"),
+    ("? [a, b]\n  : 1", 2, "security_alerts.(not a name): unknown key"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "line", "words"), MISTAKES)
+def test_every_mistake_in_a_rule_names_its_key_and_line(body: str, line: int, words: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(f"security_alerts:\n  {body}\n")
+    assert str(raised.value).startswith(f"policy.yaml line {line}: ")
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "policy.yaml: is empty"),
+        ("# nothing\n", "policy.yaml: is empty"),
+        ("{}\n", "policy.yaml line 1: names no rule and no setting"),
+        ("[1, 2]\n", "policy.yaml line 1: must be a mapping"),
+        ("a: [\n", "policy.yaml line 2: not valid YAML"),
+        ("a: 1\n---\nb: 2\n", "not valid YAML: but found another document"),
+        ("security_alert: {}\n", "line 1: security_alert: unknown key; did you mean security_alerts?"),
+        ("never_block: [10.0.0.0/8, nowhere]\n", "never_block[1]: 'nowhere' does not appear"),
+        ("block_private: 1\n", "block_private: must be true or false"),
+        ("brake: {blocks: 0}\n", "brake.blocks: '0' is not a whole number between 1"),
+        ("login_paths: [login]\n", "login_paths[0]: 'login' is not a path"),
+        ("health_check: {interval: 5m}\n", "health_check: needs an endpoint"),
+        ("health_check: {endpoint: ftp://x}\n", "health_check.endpoint: 'ftp://x' is neither"),
+        ("health_check: {endpoint: /h, interval: 1s, timeout: 2s}\n", "timeout: must not be longer"),
+        ("incident_detection: {high_error_rate: {threshold: 10}}\n", "'10' is not a whole percentage"),
+        ("incident_detection: {high_error_rate: {threshold: 2.5%}}\n", "'2.5%' is not a whole percentage"),
+        ("\x00", "not valid YAML"),
+        ("[" * 5000, "not valid YAML: nested too deeply"),
+        ("#" * 300_000, "larger than"),
+    ],
+)  # fmt: skip
+def test_every_other_mistake_names_its_place(text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(text)
+    assert words in str(raised.value)
+
+
+def test_the_other_settings_are_taken() -> None:
+    policy = load(
+        "never_block: [192.0.2.1, 2001:db8::/32]\nblock_private: true\nbrake: {blocks: 5, window: 1m}\n"
+        "login_paths: [/in]\nlogin_forms: /form.php\nhealth_paths: [/up]\nreview_grace: 1h\n"
+        "health_check: {endpoint: 'https://api.example/up'}\n"
+    )
+    assert policy.never_block == ("192.0.2.1/32", "2001:db8::/32")
+    assert policy.block_private
+    assert (policy.brake_blocks, policy.brake_window_ms) == (5, 60_000)
+    assert (policy.login_paths, policy.login_forms, policy.health_paths) == (
+        ("/in",),
+        ("/form.php",),
+        ("/up",),
+    )
+    assert policy.review_grace_ms == 3_600_000
+    assert policy.health_check is not None
+    assert policy.health_check.is_polled
+
+
+def test_a_watched_health_path_is_counted_and_its_alert_threshold_turns_the_rule_on() -> None:
+    policy = load("health_check: {endpoint: /up, alert_threshold: 5}\n")
+    assert policy.health_paths == ("/api/health", "/health", "/up")
+    assert [(rule.name, rule.threshold) for rule in policy.rules] == [("health_check_failure", 5)]
+
+
+def test_a_threshold_of_the_rule_itself_is_stronger_than_the_checks() -> None:
+    policy = load(HEALTH_CHECK.replace("alert_threshold: 3", "alert_threshold: 9") + INCIDENT_DETECTION)
+    rule = policy.rule("health_check_failure")
+    assert rule is not None
+    assert rule.threshold == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [("30s", 30_000), ("5m", 300_000), ("4h", 14_400_000), ("7d", 604_800_000), ("1h30m", 5_400_000)],
+)
+def test_durations_are_read_and_written_the_same(text: str, ms: int) -> None:
+    assert parse_duration(text) == ms
+    assert format_duration(ms) == text
+
+
+@pytest.mark.parametrize("text", ["", "0s", "5", "5 parsecs", "-1h", "4000d", "h", "1.5h"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"duration|between|unit"):
+        parse_duration(text or " x")
+
+
+def test_a_rate_may_name_its_unit_in_full_or_short() -> None:
+    assert parse_rate("10/minute") == parse_rate("10/m") == parse_rate("10 / 60s") == (10, 60_000)
+    assert parse_rate("3") == (3, None)
+
+
+# --- the store -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "policy.yaml"
+    file.write_text(SECURITY_ALERTS)
+    return file
+
+
+def rewrite(path: Path, text: str) -> None:
+    before = path.stat().st_mtime_ns
+    path.write_text(text)
+    os.utime(path, ns=(before + 1_000_000, before + 1_000_000))
+
+
+def test_a_changed_file_is_taken_up_and_told(path: Path) -> None:
+    store = PolicyStore(path)
+    told: list[Policy] = []
+    store.on_change.append(told.append)
+    assert not store.reload_if_changed()
+    rewrite(path, INCIDENT_DETECTION)
+    assert store.reload_if_changed()
+    assert [rule.name for rule in store.current.rules] == list(DEFAULTS)[4:]
+    assert told == [store.current]
+    assert not store.reload_if_changed()
+
+
+def test_a_wrong_file_is_refused_and_the_old_policy_stays_until_it_is_right_again(path: Path) -> None:
+    store = PolicyStore(path)
+    before = store.current
+    rewrite(path, "security_alerts:\n  auth_failures: {treshold: 1}\n")
+    assert not store.reload_if_changed()
+    assert store.current is before
+    assert store.error == (
+        "policy.yaml line 2: security_alerts.auth_failures.treshold: unknown key; did you mean threshold?"
+    )
+    rewrite(path, INCIDENT_DETECTION)
+    assert store.reload_if_changed()
+    assert store.error is None
+
+
+def test_a_file_that_vanishes_leaves_its_policy_in_force(path: Path) -> None:
+    store = PolicyStore(path)
+    before = store.current
+    path.unlink()
+    assert not store.reload_if_changed()
+    assert store.current is before
+    assert store.error is not None
+
+
+def test_no_file_is_the_built_in_policy_unless_it_was_asked_for(tmp_path: Path) -> None:
+    store = PolicyStore(tmp_path / "policy.yaml")
+    assert store.current.rules == tuple(DEFAULTS.values())
+    with pytest.raises(ConfigError, match=r"policy file .*policy\.yaml: No such file"):
+        PolicyStore(tmp_path / "policy.yaml", is_required=True)
+
+
+def test_a_replacement_is_checked_written_and_in_force(path: Path) -> None:
+    path.chmod(0o640)
+    store = PolicyStore(path)
+    told: list[Policy] = []
+    store.on_change.append(told.append)
+    with pytest.raises(ConfigError, match="line 1"):
+        store.replace("nonsense: 1\n")
+    assert path.read_text() == SECURITY_ALERTS
+    store.replace(INCIDENT_DETECTION)
+    assert path.read_text() == INCIDENT_DETECTION
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert len(told) == 1
+    assert not store.reload_if_changed()
+    assert [file.name for file in path.parent.iterdir()] == ["policy.yaml"]
+
+
+def test_a_replacement_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
+    store = PolicyStore(tmp_path / "missing" / "policy.yaml")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        store.replace(INCIDENT_DETECTION)
+    assert store.current.rules == tuple(DEFAULTS.values())

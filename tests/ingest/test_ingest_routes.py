@@ -1,0 +1,261 @@
+"""The ingest routes as a shipper sees them."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.auth import TokenTable
+from app.ingest import body as body_module
+from app.ingest import routes
+from app.ingest.gate import Gate
+from app.ingest.incoming import INLINE_BYTES
+from app.metrics import Metrics
+from app.problems import install_problem_handlers
+from app.settings import Settings
+from detectors.errors import StorageError
+from detectors.event import Batch
+
+NOW = 1_795_435_200_000
+TOKEN = "ingest-token-for-tests-0123456789"
+GOOD = b'{"client_ip":"203.0.113.9","status":401}'
+TWO = GOOD + b"\n" + GOOD
+
+
+class Engine:
+    """Remembers the batches; the windows have their own tests."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.is_away = False
+
+    async def process(self, batch: Batch) -> Any:
+        if self.is_away:
+            raise StorageError("away")
+        is_known = batch.mark is not None and any(batch.mark == known.mark for known in self.batches)
+        self.batches.append(batch)
+        return SimpleNamespace(duplicate=is_known, counted=0, findings=[])
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def app(engine: Engine) -> FastAPI:
+    made = FastAPI()
+    install_problem_handlers(made)
+    made.include_router(routes.router)
+    tokens = TokenTable(Settings(ingest_token=TOKEN, viewer_token="viewer" + TOKEN))
+    made.state.world = SimpleNamespace(engine=engine, tokens=tokens, now=lambda: NOW, metrics=Metrics())
+    return made
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://t", headers=headers) as made:
+        yield made
+
+
+def count(app: FastAPI, name: str, **labels: str) -> float:
+    return app.state.world.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+async def test_events_are_counted_and_told(client: httpx.AsyncClient, engine: Engine, app: FastAPI) -> None:
+    answer = await client.post("/v1/events", content=TWO + b'\n{"a":NaN}')
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    told = answer.json()
+    assert (told["accepted"], told["rejected"], told["duplicate"]) == (2, 1, False)
+    assert told["errors"] == [{"index": 2, "error": "NaN and Infinity are not JSON numbers"}]
+    [batch] = engine.batches
+    assert batch.records == [GOOD, GOOD]
+    assert (batch.received_ms, len(batch.events)) == (NOW, 2)
+    assert batch.source.startswith("tok_")
+    assert count(app, "bartizan_events_ingested_total", kind="events") == 2
+    assert count(app, "bartizan_events_rejected_total", reason="undecodable") == 1
+    assert count(app, "bartizan_batches_total", result="applied") == 1
+
+
+async def test_lines_are_counted_in_the_format_that_is_named(
+    client: httpx.AsyncClient, engine: Engine
+) -> None:
+    line = b'203.0.113.9 - - [23/Nov/2026:10:00:03 +0000] "GET / HTTP/1.1" 401 1\n'
+    for query in ("", "?format=auto", "?format=combined"):
+        answer = await client.post(
+            "/v1/raw" + query, content=gzip.compress(line), headers={"Content-Encoding": "gzip"}
+        )
+        assert answer.json() == {"accepted": 1, "rejected": 0, "duplicate": False, "errors": []}
+    assert [batch.events[0].status for batch in engine.batches] == [401] * 3
+    answer = await client.post("/v1/raw?format=sshd", content=line)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"index": 0, "error": "not a line of the format sshd"}]
+    answer = await client.post("/v1/raw?format=apache", content=line)
+    assert answer.status_code == 422
+    assert "combined, sshd" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\n\n", b"{}\n" * 0])
+async def test_an_empty_body_is_a_success(client: httpx.AsyncClient, engine: Engine, content: bytes) -> None:
+    for path in ("/v1/events", "/v1/raw") if content != b"[]" else ("/v1/events",):
+        answer = await client.post(path, content=content)
+        assert answer.status_code == 200
+        assert answer.json() == {"accepted": 0, "rejected": 0, "duplicate": False, "errors": []}
+    assert engine.batches == []
+
+
+async def test_nothing_decodable_is_422_with_the_first_twenty_errors(
+    client: httpx.AsyncClient, engine: Engine
+) -> None:
+    answer = await client.post("/v1/events", content=b'{"a":NaN}\n' * 30)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert (told["status"], told["accepted"], told["rejected"], len(told["errors"])) == (422, 0, 30, 20)
+    assert engine.batches == []
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "word"),
+    [
+        (gzip.compress(TWO)[:-4], {"Content-Encoding": "gzip"}, "cut short"),
+        (TWO, {"Content-Encoding": "br"}, "unknown content encoding"),
+        (b"\x82\xa6status", {"Content-Type": "application/msgpack"}, "MessagePack"),
+        (b"\n\x10abc", {"Content-Type": "application/x-protobuf"}, "protobuf"),
+    ],
+)
+async def test_a_damaged_body_is_422(
+    client: httpx.AsyncClient, content: bytes, headers: dict[str, str], word: str
+) -> None:
+    answer = await client.post("/v1/events", content=content, headers=headers)
+    assert answer.status_code == 422
+    assert word in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "application/x-www-form-urlencoded", "application/msgpack", "text/plain"]
+)
+async def test_the_content_type_is_not_believed(client: httpx.AsyncClient, kind: str) -> None:
+    answer = await client.post("/v1/events", content=TWO, headers={"Content-Type": kind})
+    assert answer.json()["accepted"] == 2
+
+
+async def test_too_large_is_413(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, app: FastAPI
+) -> None:
+    monkeypatch.setattr(routes, "WIRE_LIMIT_BYTES", 1000)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b" " * 100
+
+    assert (await client.post("/v1/events", content=b" " * 1001)).status_code == 413
+    assert (await client.post("/v1/events", content=pieces())).status_code == 413
+    assert (await client.post("/v1/events", content=b" " * 1000)).status_code == 200
+    bomb = gzip.compress(bytes(body_module.BODY_LIMIT_BYTES + 1))
+    monkeypatch.setattr(routes, "WIRE_LIMIT_BYTES", 1_000_000)
+    answer = await client.post("/v1/events", content=bomb)
+    assert answer.status_code == 413
+    assert "after decompression" in answer.json()["detail"]
+    assert count(app, "bartizan_events_rejected_total", reason="too_large") == 3
+    assert app.state.ingest_gate.in_flight == 0
+
+
+async def test_without_the_right_token_is_401_or_403(client: httpx.AsyncClient, app: FastAPI) -> None:
+    for token, status in (("wrong", 401), ("viewer" + TOKEN, 403)):
+        answer = await client.post("/v1/events", content=TWO, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert count(app, "bartizan_events_rejected_total", reason="unauthorized") == 2
+
+
+async def test_storage_away_is_503_with_retry_after(
+    client: httpx.AsyncClient, engine: Engine, app: FastAPI
+) -> None:
+    engine.is_away = True
+    answer = await client.post("/v1/events", content=TWO)
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert count(app, "bartizan_storage_errors_total", place="ingest") == 1
+    engine.is_away = False
+    assert (await client.post("/v1/events", content=TWO)).json()["accepted"] == 2
+
+
+async def test_more_under_way_than_the_limit_is_503(client: httpx.AsyncClient, app: FastAPI) -> None:
+    app.state.ingest_gate = gate = Gate(limit=100)
+    with gate.slot() as other:
+        other.take(90)
+        answer = await client.post("/v1/events", content=TWO)
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        assert gate.in_flight == 90
+    assert (await client.post("/v1/events", content=TWO * 10)).status_code == 200
+    assert gate.in_flight == 0
+
+
+async def test_a_body_that_does_not_arrive_is_503(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "BODY_TIMEOUT_S", 0)
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    assert (await client.post("/v1/events", content=never())).status_code == 503
+
+
+async def test_the_same_body_again_is_a_duplicate(client: httpx.AsyncClient, engine: Engine) -> None:
+    first = await client.post("/v1/events", content=TWO)
+    again = await client.post("/v1/events", content=gzip.compress(TWO))
+    assert (first.json()["duplicate"], again.json()["duplicate"]) == (False, True)
+    assert again.json()["accepted"] == 2
+    for path, content in (("/v1/raw", TWO), ("/v1/raw?format=nginx_json", TWO), ("/v1/events", TWO + b"\n")):
+        assert (await client.post(path, content=content)).json()["duplicate"] is False
+
+
+async def test_a_single_record_has_a_mark_only_with_a_key(client: httpx.AsyncClient, engine: Engine) -> None:
+    for _ in range(3):
+        assert (await client.post("/v1/events", content=GOOD)).json()["duplicate"] is False
+    assert [batch.mark for batch in engine.batches] == [None] * 3
+    told = [
+        (await client.post("/v1/events", content=content, headers={"Idempotency-Key": key})).json()[
+            "duplicate"
+        ]
+        for key, content in (("k1", GOOD), ("k1", TWO), ("k2", GOOD))
+    ]
+    assert told == [False, True, False]
+
+
+async def test_a_large_body_is_decoded_beside_the_loop(client: httpx.AsyncClient, engine: Engine) -> None:
+    records = INLINE_BYTES // len(GOOD) + 10
+    assert (await client.post("/v1/events", content=(GOOD + b"\n") * records)).json()["accepted"] == records
+    packed = gzip.compress((GOOD + b"\n") * records)
+    answer = await client.post("/v1/raw", content=packed, headers={"Content-Encoding": "gzip"})
+    assert answer.json()["accepted"] == records
+
+
+async def test_probes_are_answered(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/events", "/v1/raw"):
+        for method, status in (("HEAD", 200), ("OPTIONS", 200), ("GET", 405), ("PUT", 405)):
+            answer = await client.request(method, path)
+            assert answer.status_code == status
+            assert "POST" in answer.headers["allow"]
+
+
+async def test_the_description_names_body_and_answers(client: httpx.AsyncClient, app: FastAPI) -> None:
+    described = app.openapi()["paths"]
+    assert set(described) == {"/v1/events", "/v1/raw"}
+    for route in described.values():
+        assert set(route["post"]["responses"]) == {"200", "401", "403", "413", "422", "503"}
+        assert route["post"]["requestBody"]["content"]
+    [fmt, *_] = described["/v1/raw"]["post"]["parameters"]
+    assert fmt["schema"]["enum"] == ["auto", "combined", "sshd", "nginx_json", "nginx_error"]

@@ -1,0 +1,123 @@
+"""`bartizan replay` on real logs, against findings worked out independently: plain text search and plain lists."""
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from detectors.timestamps import wall_clock_ms
+
+MINUTE = timedelta(minutes=1)
+
+
+def replayed(*arguments: str) -> list[dict[str, object]]:
+    """What the real command prints."""
+    command = [sys.executable, "-m", "app.cli", "replay", "--json", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def sliding(events: list[tuple[datetime, str]], n: int) -> list[tuple[str, datetime, datetime]]:
+    """(subject, first, last) whenever n events of one subject lie within 60 s; a finding uses its events up."""
+    waiting: dict[str, list[datetime]] = {}
+    found = []
+    for at, subject in events:
+        times = [t for t in waiting.get(subject, []) if at - t < MINUTE] + [at]
+        if len(times) == n:
+            found.append((subject, times[0], at))
+            times = []
+        waiting[subject] = times
+    return found
+
+
+def of_rule(found: list[dict[str, object]], rule: str) -> list[tuple[object, ...]]:
+    return [(f["subject"], f["first_at"], f["at"]) for f in found if f["rule"] == rule]
+
+
+def in_words(found: list[tuple[str, datetime, datetime]]) -> list[tuple[object, ...]]:
+    """In order of `at`; those of one moment in order of subject."""
+    ordered = sorted(found, key=lambda f: (f[2], f[0]))
+    return [(s, f"{a:%Y-%m-%dT%H:%M:%S}.000Z", f"{b:%Y-%m-%dT%H:%M:%S}.000Z") for s, a, b in ordered]
+
+
+def sshd_attempts(path: Path) -> list[tuple[datetime, str, str, str]]:
+    """(time, failed or accepted, user, address) of every sshd attempt, repeats written out."""
+    now = datetime.fromtimestamp(wall_clock_ms() / 1000, UTC)
+    attempts = []
+    for line in path.read_text("utf-8", "replace").splitlines():
+        attempt = re.search(
+            r"sshd\[\d+\]: (?:message repeated (\d+) times: \[ )?(Failed|Accepted) \S+ for (?:invalid user )?"
+            r"(.*) from (\d+\.\d+\.\d+\.\d+) port \d+",
+            line,
+        )
+        if not attempt:
+            continue
+        at = datetime.strptime(f"{now.year} {line[:15]} +0000", "%Y %b %d %H:%M:%S %z")
+        if at > now + timedelta(days=1):
+            at = at.replace(year=now.year - 1)
+        attempts += [(at, attempt[2], attempt[3], attempt[4])] * int(attempt[1] or 1)
+    return attempts
+
+
+def test_the_auth_log_gives_exactly_the_oracles_auth_failures(corpora: Path):
+    log = corpora / "elastic-auth.log"
+    failures = [(at, ip) for at, kind, _, ip in sshd_attempts(log) if kind == "Failed"]
+    expected = in_words(sliding(failures, 10))
+    assert len(expected) > 30
+    found = replayed(str(log), "--format", "sshd")
+    assert of_rule(found, "auth_failures") == expected
+    sample = next(f for f in found if f["rule"] == "auth_failures")
+    assert (sample["count"], sample["threshold"], sample["window_s"]) == (10, 10, 60)
+    assert (sample["severity"], sample["action"]) == ("high", "block_ip")
+    assert [f["at"] for f in found] == sorted(f["at"] for f in found)
+
+
+def test_the_auth_log_gives_exactly_the_oracles_takeovers(corpora: Path):
+    log = corpora / "elastic-auth.log"
+    expected, failed = [], {}
+    for at, kind, user, ip in sshd_attempts(log):
+        earlier = failed.setdefault((ip, user), [])
+        if kind == "Failed":
+            earlier.append(at)
+        elif len(earlier) >= 10 and at - earlier[-10] < timedelta(minutes=15):
+            expected.append((ip, earlier[-10], at))
+            earlier.clear()
+    found = replayed(str(log), "--format", "sshd")
+    assert of_rule(found, "security_breach") == in_words(expected)
+    assert {f["rule"] for f in found} == {"auth_failures", "security_breach"}
+
+
+def test_the_apache_log_gives_exactly_the_oracles_findings(corpora: Path, tmp_path: Path):
+    """By hand: the only probes in this log are for three administration pages that are not there."""
+    log = corpora / "elastic-apache-10k.log"
+    probes = []
+    for line in log.read_text("utf-8", "replace").splitlines():
+        address, _, _, time, zone, _, path, _, status = line.split(" ", 9)[:9]
+        page = path.split("?")[0]
+        if page in ("/wp-login.php", "/admin.php", "/administrator/", "/administrator/index.php"):
+            assert status == "404"
+            probes.append((datetime.strptime(time + zone, "[%d/%b/%Y:%H:%M:%S%z]"), address))
+    assert len(probes) > 20
+    assert replayed(str(log)) == []
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("security_alerts: {suspicious_activity: {threshold: 2/minute, action: investigate}}\n")
+    # The log is not in order of time within a minute, so the oracle reads it in order and so do we.
+    ordered = tmp_path / "ordered.log"
+    lines = log.read_text("utf-8", "replace").splitlines(keepends=True)
+    ordered.write_text("".join(sorted(lines, key=lambda line: line.split("[")[1][:20])))
+    found = replayed(str(ordered), "--policy", str(policy))
+    assert of_rule(found, "suspicious_activity") == in_words(sliding(sorted(probes), 2))
+
+
+@pytest.mark.parametrize("arguments", [["/nonexistent/access.log"], [__file__, "--format", "nosuch"]])
+def test_what_cannot_be_read_is_named_in_one_line(arguments: list[str]):
+    command = [sys.executable, "-m", "app.cli", "replay", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert arguments[-1] in done.stderr or arguments[0] in done.stderr or "unknown format" in done.stderr
+    assert "Traceback" not in done.stderr
