@@ -9,12 +9,14 @@ Source: the operator's document (error rate under 5 per cent, incident at 10 per
 from collections import Counter
 from collections.abc import Sequence
 
-from detectors.event import Batch, Event
+from detectors.event import Batch
 from detectors.rule import Rule
 from detectors.timestamps import event_time_ms
 
 BUCKETS = 30
 """Buckets of one window."""
+TENS = len("2026-11-23T10:00:0")
+"""Characters of an RFC 3339 timestamp that name its ten seconds."""
 MOST_HOSTS = 1000
 """Hosts that a process tells apart; events of any further one are added up under ANY_HOST."""
 ANY_HOST = "*"
@@ -32,7 +34,16 @@ class HighErrorRate:
 
     def tally(self, batch: Batch) -> dict[str, tuple[list[int], list[int]]]:
         """Per host: bucket starts in order, and total and bad of each, alternating."""
-        alike = Counter(map(self._alike, batch.events))
+        if self._by_tens:
+            # Written in one expression for speed: the first 18 characters of `2026-11-23T10:00:03.123Z` decide.
+            alike = Counter(
+                [
+                    (t[:TENS] if type(t := e.timestamp) is str and t[-1:] == "Z" else t, e.host, e.status)
+                    for e in batch.events
+                ]
+            )
+        else:
+            alike = Counter([(e.timestamp, e.host, e.status) for e in batch.events])
         counts: dict[tuple[str | None, int], list[int]] = {}
         for (timestamp, host, status), number in alike.items():
             if status is not None:
@@ -41,17 +52,9 @@ class HighErrorRate:
                 count[1] += number if status >= 500 else 0
         return self._by_host(counts)
 
-    def _alike(self, event: Event) -> tuple[object, str | None, int | None]:
-        """What decides where an event counts. In a batch few differ, and only those are looked at further.
-
-        Where a bucket is whole tens of seconds, the first 18 characters of `2026-11-23T10:00:03.123Z` do.
-        """
-        timestamp = event.timestamp
-        if self._by_tens and type(timestamp) is str and timestamp[-1:] == "Z" and timestamp[10:11] == "T":
-            timestamp = timestamp[:18] + "0Z"
-        return timestamp, event.host, event.status
-
     def _bucket_of(self, timestamp: object, received_ms: int) -> int:
+        if self._by_tens and type(timestamp) is str and len(timestamp) == TENS and timestamp[10] in "T ":
+            timestamp += "0Z"
         at = event_time_ms(timestamp, received_ms)[0]
         return at - at % self._bucket_ms
 
