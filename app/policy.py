@@ -12,7 +12,7 @@ from ipaddress import ip_network
 from app.durations import format_duration, parse_duration
 from app.policy_nodes import Value, read_document
 from app.policy_rules import read_rule, with_alert_threshold
-from detectors.defaults import DEFAULTS
+from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.rule import Kind, Rule
 
 INCIDENT_RULES = frozenset({"health_check_failure", "high_error_rate", "security_breach"})
@@ -161,12 +161,13 @@ def _health_check(value: Value) -> HealthCheck:
 
 
 def default_text() -> str:
-    """The policy that is in force where there is no file: every rule on, with its defaults."""
+    """The policy that is in force where there is no file: the operator's document, with its defaults."""
     lines = []
     for section, names in SECTIONS.items():
         lines.append(f"{section}:")
-        for name, rule in DEFAULTS.items():
+        for name in BUILT_IN:
             if name in names:
+                rule = DEFAULTS[name]
                 action = ", ".join(action.value for action in rule.actions)
                 lines.append(f"  {name}: {{threshold: {threshold_text(rule)}, action: [{action}]}}")
     return "\n".join(lines) + "\n"

@@ -23,6 +23,7 @@ class ApiKeyExposure:
     statuses: frozenset[int] = frozenset()
     tags = frozenset({ENCODED, *(p.id for p in load_patterns("keys"))})
     outcomes = False
+    keys = False
 
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         self._rule = rule

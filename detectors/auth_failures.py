@@ -23,6 +23,7 @@ class AuthFailures:
     statuses = frozenset({401, 403})
     tags = frozenset({LOGIN_FORM})
     outcomes = True
+    keys = False
 
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         self._rule = rule
@@ -32,6 +33,14 @@ class AuthFailures:
         """At most one verdict: an attempt counts once, however many signs of failure it shows."""
         reason = failure_of(look.event, self._site)
         return (Verdict(self._rule, reason),) if reason else ()
+
+
+class FailedLogins(AuthFailures):
+    """The failed authentications that name a user, for the rules about accounts."""
+
+    def judge(self, look: Look) -> Iterable[Verdict]:
+        """At most one verdict; none where the log does not say who it was."""
+        return super().judge(look) if look.event.user else ()
 
 
 def failure_of(event: Event, site: Surroundings) -> str | None:

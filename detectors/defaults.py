@@ -5,6 +5,25 @@ from detectors.rule import Kind, Rule
 
 MINUTE_MS = 60_000
 
+BLOCK, TELL, LOOK_INTO = Action.BLOCK_IP, Action.ALERT_ADMIN, Action.INVESTIGATE
+IP, USER, KEY = SubjectKind.IP, SubjectKind.USER, SubjectKind.KEY
+HIGH, MEDIUM = Severity.HIGH, Severity.MEDIUM
+HOUR_MS = 60 * MINUTE_MS
+
+
+def _different(
+    name: str,
+    threshold: int,
+    window_ms: int,
+    actions: tuple[Action, ...],
+    by: SubjectKind,
+    what: SubjectKind | None,
+    severity: Severity = HIGH,
+) -> Rule:
+    """A rule that counts different values; `what` is None where its detector says what must differ."""
+    return Rule(name, threshold, window_ms, actions, severity, Kind.DISTINCT, (by,), what)
+
+
 DEFAULTS: dict[str, Rule] = {
     rule.name: rule
     for rule in (
@@ -24,7 +43,7 @@ DEFAULTS: dict[str, Rule] = {
         Rule(
             "health_check_failure",
             3,
-            3_600_000,
+            24 * HOUR_MS,
             (Action.CREATE_INCIDENT,),
             Severity.HIGH,
             kind=Kind.STREAK,
@@ -41,5 +60,27 @@ DEFAULTS: dict[str, Rule] = {
             min_volume=100,
         ),
         Rule("security_breach", 1, 15 * MINUTE_MS, (Action.CREATE_INCIDENT_IMMEDIATE,), Severity.CRITICAL),
+        # Behaviour. Each threshold's source stands at the head of its detector.
+        _different("credential_stuffing", 10, 5 * MINUTE_MS, (BLOCK, TELL), IP, USER),
+        _different("password_spraying", 15, HOUR_MS, (TELL,), IP, USER),
+        _different("distributed_brute_force", 8, 30 * MINUTE_MS, (TELL,), USER, IP),
+        Rule("slow_brute_force", 30, 24 * HOUR_MS, (BLOCK,), HIGH, Kind.STREAK),
+        _different("token_cracking", 10, 5 * MINUTE_MS, (BLOCK, TELL), IP, None),
+        _different("key_shared", 10, HOUR_MS, (TELL,), KEY, None),
+        _different("object_enumeration", 20, 5 * MINUTE_MS, (TELL, LOOK_INTO), IP, None),
+        _different("not_found_churn", 20, MINUTE_MS, (LOOK_INTO,), IP, None, MEDIUM),
+        _different("user_agent_churn", 10, 10_000, (LOOK_INTO,), IP, None, MEDIUM),
     )
 }
+
+BUILT_IN = (
+    "auth_failures",
+    "rate_limit_violations",
+    "suspicious_activity",
+    "api_key_exposure",
+    "health_check_failure",
+    "high_error_rate",
+    "security_breach",
+)
+"""The rules that are on where there is no policy file: those of the operator's document. The others are off until a
+policy names them, since how many users stand behind one address is for the operator to know."""

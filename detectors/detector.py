@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from detectors.addresses import Networks
 from detectors.event import Event
 from detectors.redact import SecretFinder
 from detectors.rule import Rule
@@ -20,6 +21,10 @@ class Verdict(NamedTuple):
     """Streaks and sequences: the event that ends one (a health check that passed, a login that succeeded)."""
     subject: str | None = None
     """Where the subject is not a field of the event (the fingerprint of a key)."""
+    value: str | None = None
+    """Distinct rules: what must differ, where it is not a field of the event (a path, a network)."""
+    narrow: str | None = None
+    """Narrows the window to events of one sort, such as one route."""
 
 
 class Look(NamedTuple):
@@ -47,6 +52,7 @@ class Surroundings:
     login_forms: tuple[str, ...] = ("/wp-login.php", "/xmlrpc.php")
     """A login form that answers 200 to a failed POST, where success is a redirect."""
     health_paths: tuple[str, ...] = ("/api/health", "/health")
+    trusted: Networks = field(default_factory=Networks, kw_only=True)
     secrets: SecretFinder = field(kw_only=True)
     scanner: Scanner = field(kw_only=True)
 
@@ -60,6 +66,8 @@ class Detector(Protocol):
     """Wants every event whose record has one of these tags or patterns."""
     outcomes: bool
     """Wants every event with an `outcome`."""
+    keys: bool
+    """Wants every event with an `api_key_id`."""
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """The rules that this event counts for, if any."""

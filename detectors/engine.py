@@ -13,18 +13,27 @@ import msgspec
 from detectors.addresses import Networks, client_address, subject_of
 from detectors.api_key_exposure import ApiKeyExposure
 from detectors.auth_failures import LOGIN_FORM, AuthFailures
+from detectors.credential_stuffing import CredentialStuffing
 from detectors.detector import Detector, Look, Surroundings, Verdict
+from detectors.distributed_brute_force import DistributedBruteForce
 from detectors.event import Batch, Event
 from detectors.finding import Evidence, SubjectKind
 from detectors.health_check_failure import HEALTH, HealthCheckFailure
 from detectors.high_error_rate import HighErrorRate
+from detectors.key_shared import KeyShared
+from detectors.not_found_churn import NotFoundChurn
+from detectors.object_enumeration import ObjectEnumeration
+from detectors.password_spraying import PasswordSpraying
 from detectors.rate_limit_violations import RateLimitViolations
 from detectors.redact import SecretFinder
 from detectors.rule import Kind, Rule
 from detectors.scanner import ENCODED, Pattern, Scanner, Tag, load_patterns
 from detectors.security_breach import LOGIN, SecurityBreach
+from detectors.slow_brute_force import SlowBruteForce
 from detectors.suspicious_activity import SuspiciousActivity
 from detectors.timestamps import event_time_ms
+from detectors.token_cracking import TokenCracking
+from detectors.user_agent_churn import UserAgentChurn
 from detectors.windows import Crossed, Group, Windows, meta_of
 
 CHUNK_EVENTS = 10_000
@@ -41,6 +50,15 @@ DETECTORS: dict[str, Callable[[Rule, Surroundings], Detector]] = {
     "api_key_exposure": ApiKeyExposure,
     "health_check_failure": HealthCheckFailure,
     "security_breach": SecurityBreach,
+    "credential_stuffing": CredentialStuffing,
+    "password_spraying": PasswordSpraying,
+    "distributed_brute_force": DistributedBruteForce,
+    "slow_brute_force": SlowBruteForce,
+    "token_cracking": TokenCracking,
+    "key_shared": KeyShared,
+    "object_enumeration": ObjectEnumeration,
+    "not_found_churn": NotFoundChurn,
+    "user_agent_churn": UserAgentChurn,
 }
 """Detectors that look at single events; high_error_rate looks at whole batches."""
 
@@ -105,6 +123,7 @@ class Engine:
             site.login_paths,
             site.login_forms,
             site.health_paths,
+            trusted=self._trusted,
             secrets=self.secrets,
             scanner=self.scanner,
         )
@@ -113,6 +132,7 @@ class Engine:
         self._detectors = [DETECTORS[rule.name](rule, around) for rule in looking]
         self._tallies = [HighErrorRate(r) for r in rules if r.kind is Kind.RATIO]
         self._names = {d: r.name for d, r in zip(self._detectors, looking, strict=True)}
+        self._wants_keys = any(d.keys for d in self._detectors)
         statuses = {status for d in self._detectors for status in d.statuses}
         self._by_status = {s: [d for d in self._detectors if s in d.statuses] for s in statuses}
         self._encode = msgspec.json.Encoder().encode
@@ -151,7 +171,12 @@ class Engine:
         found: list[_Counted] = []
         by_status = self._by_status
         for index, event in enumerate(batch.events):
-            if event.status in by_status or event.outcome is not None or index in hits:
+            if (
+                event.status in by_status
+                or event.outcome is not None
+                or (self._wants_keys and event.api_key_id is not None)
+                or index in hits
+            ):
                 tags = hits.get(index, [])
                 look = Look(event, batch.records[index], tags)
                 for detector in self._interested(event, tags):
@@ -169,7 +194,7 @@ class Engine:
             return ()
 
     def _interested(self, event: Event, hits: Sequence[Pattern | str]) -> Sequence[Detector]:
-        if not hits and event.outcome is None:
+        if not hits and event.outcome is None and (event.api_key_id is None or not self._wants_keys):
             return self._by_status.get(event.status or 0, ())
         tags = {hit if isinstance(hit, str) else hit.id for hit in hits}
         return [
@@ -177,6 +202,7 @@ class Engine:
             for d in self._detectors
             if event.status in d.statuses
             or (event.outcome is not None and d.outcomes)
+            or (event.api_key_id is not None and d.keys)
             or not d.tags.isdisjoint(tags)
         ]
 
@@ -188,7 +214,7 @@ class Engine:
         for counted in selected:
             event = batch.events[counted.index]
             subject, narrow = self._subject(counted.verdict, event)
-            if subject is not None:
+            if subject is not None and self._has_value(counted.verdict, event):
                 key = f"{counted.verdict.rule.name}{narrow}"
                 gathered.setdefault((key, subject), []).append(counted)
         return [
@@ -212,8 +238,8 @@ class Engine:
             event = batch.events[counted.index]
             repeat = max(1, event.repeat)
             group.times.extend([counted.at] * repeat)
-            if rule.kind is Kind.DISTINCT and rule.distinct:
-                group.values.extend([_hash(self._part(rule.distinct, counted.verdict, event) or "")] * repeat)
+            if rule.kind is Kind.DISTINCT:
+                group.values.extend([_hash(self._value(counted.verdict, event) or "")] * repeat)
             elif rule.kind in (Kind.STREAK, Kind.SEQUENCE):
                 group.values.extend([int(counted.verdict.good)] * repeat)
             if number < EVIDENCE_AT_EACH_END or number >= last:
@@ -225,12 +251,23 @@ class Engine:
         first, *rest = verdict.rule.group_by
         subject = self._part(first, verdict, event)
         narrow = f":{verdict.rule.kind.value}" if verdict.rule.kind is Kind.SEQUENCE else ""
+        if verdict.narrow is not None:
+            narrow += f":{_hash(verdict.narrow)}"
         for kind in rest:
             part = self._part(kind, verdict, event)
             if part is None:
                 return None, ""
             narrow += f":{_hash(part)}"
         return subject, narrow
+
+    def _has_value(self, verdict: Verdict, event: Event) -> bool:
+        """Whether a distinct rule finds in this event what must differ; where it is missing, nothing counts."""
+        return verdict.rule.kind is not Kind.DISTINCT or bool(self._value(verdict, event))
+
+    def _value(self, verdict: Verdict, event: Event) -> str | None:
+        if verdict.value is not None or verdict.rule.distinct is None:
+            return verdict.value
+        return self._part(verdict.rule.distinct, verdict, event)
 
     def _part(self, kind: SubjectKind, verdict: Verdict, event: Event) -> str | None:
         if kind is SubjectKind.IP:

@@ -22,6 +22,7 @@ class HealthCheckFailure:
     statuses: frozenset[int] = frozenset()
     tags = frozenset({HEALTH})
     outcomes = True
+    keys = False
 
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         self._rule = rule

@@ -18,6 +18,7 @@ class RateLimitViolations:
     statuses = frozenset({429})
     tags: frozenset[str] = frozenset()
     outcomes = False
+    keys = False
 
     def __init__(self, rule: Rule, _site: Surroundings) -> None:
         self._verdicts = (Verdict(rule, "status 429"),)

@@ -46,6 +46,7 @@ class SecurityBreach:
     statuses = frozenset({401, 403})
     tags = frozenset({LOGIN, LOGIN_FORM, *SERVED_SECRETS})
     outcomes = True
+    keys = False
 
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         self._rule = rule

@@ -27,6 +27,7 @@ class SuspiciousActivity:
     statuses: frozenset[int] = frozenset()
     tags = frozenset({ENCODED, *(p.id for p in load_patterns("attacks"))})
     outcomes = False
+    keys = False
 
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         self._rule = rule

@@ -174,7 +174,7 @@ local function sequence(state, g, group, found)
   state.t = cut_front(state.t, 2 * n)
 end
 
--- n bad ones in a row; what is older than the newest one seen is too late to tell anything.
+-- n bad ones in a row within the window; what is older than the newest one seen is too late to tell anything.
 local function streak(state, g, group, found)
   for i, t in ipairs(g.times) do
     if t >= (state.last or 0) then
@@ -183,6 +183,7 @@ local function streak(state, g, group, found)
         state.t = {}
         state.e = {}
       else
+        while state.t[1] and t - state.t[1] >= g.window do table.remove(state.t, 1) end
         state.t[#state.t + 1] = t
         if #state.t >= g.n then
           local first = state.t[1]

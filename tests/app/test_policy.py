@@ -8,7 +8,7 @@ import pytest
 from app.durations import format_duration, parse_duration, parse_rate
 from app.policy import Policy, default_text, load_policy
 from app.policy_store import PolicyStore
-from detectors.defaults import DEFAULTS
+from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.errors import ConfigError
 from detectors.finding import Action, Mode, Severity, SubjectKind
 from detectors.rule import Kind, Rule
@@ -86,7 +86,7 @@ def test_the_operators_blocks_load_as_they_stand_each_alone_and_together() -> No
 
 def test_the_file_of_the_project_is_the_built_in_policy() -> None:
     shipped = load((ROOT / "policy.yaml").read_text())
-    assert shipped.rules == load(default_text()).rules == tuple(DEFAULTS.values())
+    assert shipped.rules == load(default_text()).rules == tuple(DEFAULTS[name] for name in BUILT_IN)
 
 
 def test_the_one_line_form_loads_too() -> None:
@@ -272,7 +272,7 @@ def test_a_changed_file_is_taken_up_and_told(path: Path) -> None:
     assert not store.reload_if_changed()
     rewrite(path, INCIDENT_DETECTION)
     assert store.reload_if_changed()
-    assert [rule.name for rule in store.current.rules] == list(DEFAULTS)[4:]
+    assert [rule.name for rule in store.current.rules] == list(BUILT_IN)[4:]
     assert told == [store.current]
     assert not store.reload_if_changed()
 
@@ -302,7 +302,7 @@ def test_a_file_that_vanishes_leaves_its_policy_in_force(path: Path) -> None:
 
 def test_no_file_is_the_built_in_policy_unless_it_was_asked_for(tmp_path: Path) -> None:
     store = PolicyStore(tmp_path / "policy.yaml")
-    assert store.current.rules == tuple(DEFAULTS.values())
+    assert store.current.rules == tuple(DEFAULTS[name] for name in BUILT_IN)
     with pytest.raises(ConfigError, match=r"policy file .*policy\.yaml: No such file"):
         PolicyStore(tmp_path / "policy.yaml", is_required=True)
 
@@ -327,4 +327,4 @@ def test_a_replacement_that_cannot_be_written_changes_nothing(tmp_path: Path) ->
     store = PolicyStore(tmp_path / "missing" / "policy.yaml")
     with pytest.raises(ConfigError, match="cannot be written"):
         store.replace(INCIDENT_DETECTION)
-    assert store.current.rules == tuple(DEFAULTS.values())
+    assert store.current.rules == tuple(DEFAULTS[name] for name in BUILT_IN)

@@ -229,7 +229,7 @@ async def test_sequences_and_streaks_agree_with_the_oracle(redis: Redis, steps, 
     assert found == sequence_findings(arrivals, n, 100)
     await redis.flushall()
     found = await fed(windows, [group(times, rule_of(Kind.STREAK, n, 100), values)])
-    assert found == streak_findings(arrivals, n)
+    assert found == streak_findings(arrivals, n, 100)
 
 
 async def test_a_ratio_is_judged_when_its_bucket_is_complete_however_batches_are_cut(redis: Redis):

@@ -59,12 +59,12 @@ def sequence_findings(arrivals: list[tuple[int, bool]], n: int, window: int) -> 
     return found
 
 
-def streak_findings(arrivals: list[tuple[int, bool]], n: int) -> list[tuple[int, int, int]]:
-    """n bad events in a row."""
+def streak_findings(arrivals: list[tuple[int, bool]], n: int, window: int) -> list[tuple[int, int, int]]:
+    """n bad events in a row within a window."""
     row: list[int] = []
     found = []
     for t, good in arrivals:
-        row = [] if good else [*row, t]
+        row = [] if good else [*(a for a in row if t - a < window), t]
         if len(row) == n:
             found.append((row[0], t, n))
             row = []

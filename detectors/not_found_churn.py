@@ -1,0 +1,33 @@
+"""not_found_churn: one address asks for many different pages that do not exist.
+
+Looks at: 404 and 410; counts different paths of one address.
+Why: who looks for weak spots does not know what is there; a broken link repeats, a scanner varies.
+Default: 20 different paths in a minute from one address; investigates.
+When it is wrong: a search engine that follows the links of a site that was rebuilt.
+Source: ATT&CK T1595.003, OWASP OAT-018; CrowdSec's http-probing asks for 10 in 10 seconds.
+"""
+
+from collections.abc import Iterable
+
+from detectors.decoding import decode_target, normal_path
+from detectors.detector import Look, Surroundings, Verdict
+from detectors.rule import Rule
+
+
+class NotFoundChurn:
+    """Counts paths; what differs is the path, decoded."""
+
+    statuses = frozenset({404, 410})
+    tags: frozenset[str] = frozenset()
+    outcomes = False
+    keys = False
+
+    def __init__(self, rule: Rule, _site: Surroundings) -> None:
+        self._rule = rule
+
+    def judge(self, look: Look) -> Iterable[Verdict]:
+        """A verdict for each page that is not there."""
+        if look.event.status not in self.statuses or not look.event.path:
+            return ()
+        path = normal_path(decode_target(look.event.path))
+        return (Verdict(self._rule, f"no page {path[:80]!r}", value=path),)

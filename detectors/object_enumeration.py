@@ -1,0 +1,52 @@
+"""object_enumeration: somebody walks through the ids of objects that are not theirs.
+
+Looks at: 403 and 404 on a path with an id in it (a number, a UUID, a long hex string); counts different ids of one
+address and route.
+Why: broken object level authorization is found by counting ids up; a real client asks for objects it knows.
+Default: 20 different ids of one route in 5 minutes from one address; tells an administrator.
+When it is wrong: a client that goes on asking for objects that were deleted in bulk.
+Source: OWASP API1:2023 (broken object level authorization); ATT&CK T1087.
+"""
+
+import re
+from collections.abc import Iterable
+
+from detectors.decoding import decode_target, normal_path
+from detectors.detector import Look, Surroundings, Verdict
+from detectors.rule import Rule
+
+_ID = re.compile(r"[0-9]{1,20}|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,64}", re.IGNORECASE)
+LONGEST_PATH = 512
+
+
+class ObjectEnumeration:
+    """Counts ids; the route, its ids replaced, narrows the window."""
+
+    statuses = frozenset({403, 404})
+    tags: frozenset[str] = frozenset()
+    outcomes = False
+    keys = False
+
+    def __init__(self, rule: Rule, _site: Surroundings) -> None:
+        self._rule = rule
+
+    def judge(self, look: Look) -> Iterable[Verdict]:
+        """A verdict for each refused object."""
+        event = look.event
+        if event.status not in self.statuses or not event.path:
+            return ()
+        route, ids = route_of(event.path)
+        if not ids:
+            return ()
+        return (Verdict(self._rule, f"{route} refused for {ids[-1]}", value="/".join(ids), narrow=route),)
+
+
+def route_of(path: str) -> tuple[str, list[str]]:
+    """The path with its ids replaced by `{id}`, and the ids in order."""
+    ids, route = [], []
+    for segment in normal_path(decode_target(path[:LONGEST_PATH])).split("/"):
+        is_id = bool(_ID.fullmatch(segment))
+        route.append("{id}" if is_id else segment)
+        if is_id:
+            ids.append(segment)
+    return "/".join(route), ids
