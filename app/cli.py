@@ -49,12 +49,15 @@ def replay(
     policy_file: Annotated[
         Path | None, typer.Option("--policy", help="Instead of the default policy.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One finding a line.")] = False,
+    against: Annotated[
+        Path | None, typer.Option(help="Another policy: who would newly be blocked, who no longer.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One finding (or difference) a line.")] = False,
 ) -> None:
     """What the policy would have found in log files; touches no live state."""
     from app.replay import run
 
-    run(files, format_name=format_name, policy=policy_file, as_json=as_json)
+    run(files, format_name=format_name, policy=policy_file, against=against, as_json=as_json)
 
 
 @app.command()

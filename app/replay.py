@@ -18,12 +18,13 @@ import msgspec
 from redis.asyncio import Redis
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from app.embedded_redis import EmbeddedRedis
 from app.ingest.decode import Decoded, decode_events, decode_lines
 from app.policy import Policy, default_text, load_policy
 from app.redis import connect
-from app.replay_summary import summary_table
+from app.replay_summary import blocked, difference_table, differences, summary_table
 from app.site import site_of
 from detectors.addresses import Networks
 from detectors.engine import Engine
@@ -192,23 +193,48 @@ async def _run(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run(files: Sequence[str], *, format_name: str, policy: Path | None, as_json: bool) -> None:
+def run(
+    files: Sequence[str], *, format_name: str, policy: Path | None, against: Path | None, as_json: bool
+) -> None:
     """The command. Raises: ConfigError, DecodeError, which the command line prints in one line."""
+    chosen = _policy(policy)
+    other = _policy(against) if against else None
+    if other and STDIN in files:
+        raise ConfigError("--against reads the files twice, and standard input can be read only once")
     errors = Console(stderr=True, highlight=False)
-    chosen = load_policy(_policy_text(policy), str(policy or "default"))
-    with _progress(files, errors) as on_read:
-        totals = asyncio.run(_run(files, chosen, format_name, on_read))
-    if as_json:
-        encode = msgspec.json.Encoder().encode
-        for found in totals.crossed:
-            sys.stdout.buffer.write(encode(as_printed(found)) + b"\n")
-        sys.stdout.buffer.flush()
+    totals = _replayed(files, chosen, format_name, errors)
+    if other is None:
+        _print_all(
+            [as_printed(found) for found in totals.crossed], as_json, summary_table(totals.crossed, chosen)
+        )
     else:
-        Console().print(summary_table(totals.crossed, chosen))
+        before = blocked(totals.crossed, chosen)
+        after = blocked(_replayed(files, other, format_name, errors).crossed, other)
+        found = differences(before, after)
+        _print_all(found, as_json, difference_table(found, len(before.keys() & after.keys()), chosen, other))
     errors.print(
         f"{totals.lines} lines, {totals.counted} events counted, {len(totals.crossed)} findings"
         + (f", {totals.rejected} lines not of the format" if totals.rejected else "")
     )
+
+
+def _replayed(files: Sequence[str], policy: Policy, format_name: str, errors: Console) -> Totals:
+    with _progress(files, errors) as on_read:
+        return asyncio.run(_run(files, policy, format_name, on_read))
+
+
+def _print_all(rows: Sequence[msgspec.Struct], as_json: bool, table: Table) -> None:
+    if not as_json:
+        Console().print(table)
+        return
+    encode = msgspec.json.Encoder().encode
+    for row in rows:
+        sys.stdout.buffer.write(encode(row) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _policy(path: Path | None) -> Policy:
+    return load_policy(_policy_text(path), str(path or "default"))
 
 
 def _policy_text(policy: Path | None) -> str:

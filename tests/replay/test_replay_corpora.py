@@ -1,6 +1,7 @@
 """`bartizan replay` on real logs, against findings worked out independently: plain text search and plain lists."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -121,3 +122,29 @@ def test_what_cannot_be_read_is_named_in_one_line(arguments: list[str]):
     assert done.returncode == 1
     assert arguments[-1] in done.stderr or arguments[0] in done.stderr or "unknown format" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_changed_policy_shows_who_would_newly_be_blocked_and_who_no_longer(corpora: Path, tmp_path: Path):
+    log = str(corpora / "elastic-auth.log")
+    strict, mild = tmp_path / "strict.yaml", tmp_path / "mild.yaml"
+    strict.write_text("security_alerts: {auth_failures: {threshold: 5/minute, action: block_ip}}\n")
+    mild.write_text("security_alerts: {auth_failures: {threshold: 20/minute, action: block_ip}}\n")
+    failures = [(at, ip) for at, kind, _, ip in sshd_attempts(Path(log)) if kind == "Failed"]
+    expected = {s for s, _, _ in sliding(failures, 5)} - {s for s, _, _ in sliding(failures, 20)}
+    assert expected
+    fewer = replayed(log, "--format", "sshd", "--policy", str(strict), "--against", str(mild))
+    assert {d["subject"] for d in fewer} == expected
+    assert {d["change"] for d in fewer} == {"no_longer_blocked"}
+    more = replayed(log, "--format", "sshd", "--policy", str(mild), "--against", str(strict))
+    assert {(d["subject"], d["change"]) for d in more} == {(s, "newly_blocked") for s in expected}
+    assert replayed(log, "--policy", str(mild), "--against", str(mild)) == []
+
+
+def test_the_table_says_what_is_never_blocked(tmp_path: Path):
+    log = tmp_path / "auth.log"
+    line = "Nov 20 10:00:0{} host sshd[1]: Failed password for root from 10.0.0.9 port 22 ssh2\n"
+    log.write_text("".join(line.format(i) for i in range(10)))
+    command = [sys.executable, "-m", "app.cli", "replay", str(log)]
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environment)
+    assert "not blocked: " in done.stdout and "10.0.0.9" in done.stdout
