@@ -132,11 +132,15 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """What a finding did: opened this incident, joined it, or had been counted before (`repeated`)."""
+    """What findings did: opened this incident, joined it, or had all been counted before (`repeated`)."""
 
     incident: Incident
     opened: bool
     repeated: bool = False
+    finding_id: str = ""
+    """The finding under whose id their actions run: of those that were once counted together, the first."""
+    counted: int = 0
+    """How many of them had not been counted before."""
 
 
 def allowed_actions(status: IncidentStatus) -> tuple[str, ...]:
@@ -181,9 +185,15 @@ def entities_of(finding: Finding, known: tuple[Entity, ...] = ()) -> tuple[Entit
 
 
 def opened_by(
-    finding: Finding, incident_id: str, now: int, *, immediate: bool, entities: tuple[Entity, ...] | None
+    finding: Finding,
+    incident_id: str,
+    now: int,
+    merged: int = 1,
+    *,
+    immediate: bool,
+    entities: tuple[Entity, ...] | None,
 ) -> Incident:
-    """The incident that a finding opens. `entities` None: those read from the finding."""
+    """The incident that a finding opens, merged of so many. `entities` None: those read from the finding."""
     severity = Severity.CRITICAL if immediate else finding.severity
     return Incident(
         id=incident_id,
@@ -196,7 +206,7 @@ def opened_by(
         subject=finding.subject,
         entities=entities_of(finding) if entities is None else entities,
         event_count=finding.count,
-        finding_count=1,
+        finding_count=merged,
         first_seen=finding.first_at,
         last_seen=finding.at,
         triggered_at=now,
@@ -207,15 +217,20 @@ def opened_by(
 
 
 def joined_by(
-    old: Incident, finding: Finding, *, immediate: bool, entities: tuple[Entity, ...] | None
+    old: Incident,
+    finding: Finding,
+    merged: int = 1,
+    *,
+    immediate: bool,
+    entities: tuple[Entity, ...] | None,
 ) -> Incident:
-    """The incident after one more finding."""
+    """The incident after one more finding, merged of so many."""
     severity = Severity.CRITICAL if immediate else finding.severity
     return msgspec.structs.replace(
         raised(old, severity, immediate=immediate or old.immediate),
         entities=entities_of(finding, old.entities) if entities is None else old.entities,
         event_count=old.event_count + finding.count,
-        finding_count=old.finding_count + 1,
+        finding_count=old.finding_count + merged,
         first_seen=min(old.first_seen, finding.first_at),
         last_seen=max(old.last_seen, finding.at),
         evidence=(*old.evidence, *finding.evidence)[:EVIDENCE_KEPT],

@@ -5,15 +5,16 @@
 | `bartizan:{act}:incident:ID` | string, JSON | 400 days after the last change | |
 | `bartizan:{act}:incidents:index` | sorted set, `TIME:ID` by text | none | those opened in the last 800 days |
 | `bartizan:{act}:incidents:open:DEDUP` | string, id | 400 days, gone when resolved | one per open incident |
-| `bartizan:{act}:incidents:seen:FINDING` | string, id | 7 days | one per finding |
+| `bartizan:{act}:incidents:seen:FINDING` | string, ids | 7 days | one per finding |
 | `bartizan:{act}:incidents:told:FINDING` | string | 7 days | one per finding that tells people |
 | `bartizan:{act}:incidents:count:YEAR` | string, count | none | one per year |
 
-An incident, its timeline entry and its message change in one MULTI: no state without its message.
+An incident, its timeline entry and its message change in one MULTI: no state without its message. `seen` names the
+incident, and the finding with which this one was counted: a finding that comes again does not act a second time.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from redis.asyncio.client import Pipeline
 
 from actions.counters import Counters, NoCounters
 from actions.errors import UnknownError
+from actions.held import merged_of
 from actions.incident import (
     OPEN,
     Entity,
@@ -106,48 +108,57 @@ class Incidents:
     async def open_or_join(
         self,
         finding: Finding,
-        *,
+        *others: Finding,
         tell: bool = False,
         immediate: bool = False,
         entities: tuple[Entity, ...] | None = None,
     ) -> Opened:
-        """Opens the incident of this finding, or joins the one of the same rule and subject that is open.
+        """Opens the incident of these findings of one rule and subject, or joins theirs that is open.
 
-        Once per finding id: the second time answers `repeated` and changes nothing. `tell` writes a message in
-        the same MULTI: always for an opened incident; for a joined one it is marked `update`, and only the
-        first and then at most one per ten minutes and incident is written. `immediate` makes the incident P0,
-        critical, and its message immediate. `entities` replaces those read from the finding.
+        Once per finding id, in whatever company it comes: those counted before are left out, and where that is
+        all of them, the answer is `repeated` and nothing changes. `tell` writes a message in the same MULTI:
+        always for an opened incident; for a joined one it is marked `update`, and only the first and then at most
+        one per ten minutes and incident is written. `immediate` makes the incident P0, critical, and its message
+        immediate. `entities` replaces those read from the findings.
         Raises: StorageError.
         """
-        seen, opened = incidents_key("seen", finding.id), incidents_key("open", dedup_key_of(finding))
+        findings = (finding, *others)
+        opened = incidents_key("open", dedup_key_of(finding))
+        seen = [incidents_key("seen", f.id) for f in findings]
+        with storage_errors("opening an incident"):
+            guess = await self._redis.get(opened)
+        # The marks need no watching: whoever sets one writes `opened` in the same MULTI.
+        watched = [opened] if guess is None else [opened, incident_key(text_of(guess))]
 
         async def step(pipe: Pipeline) -> Opened:
-            known = await pipe.get(seen)
-            if known is not None and (item := await pipe.get(incident_key(text_of(known)))):
-                return Opened(_decode(item), opened=False, repeated=True)
-            other = await self._open_one(pipe, opened)
+            values: list[Any] = await pipe.mget([*watched, *seen])
+            fresh, leader, marked_in = _uncounted(findings, values[len(watched) :])
+            if not fresh:
+                if item := await pipe.get(incident_key(marked_in)):
+                    return Opened(_decode(item), opened=False, repeated=True, finding_id=leader)
+                fresh = findings
+            is_guessed = guess is not None and values[0] == guess
+            other = _if_open(values[1]) if is_guessed else await self._open_one(pipe, values[0])
+            news = msgspec.structs.replace(merged_of(*fresh), id=leader)
             if other is None:
-                name = await self._next_id(pipe)
-                incident = opened_by(finding, name, self._now(), immediate=immediate, entities=entities)
+                name, now = await self._next_id(pipe), self._now()
+                incident = opened_by(news, name, now, len(fresh), immediate=immediate, entities=entities)
                 begin(pipe)
-                self._stage_opening(pipe, incident, finding)
+                self._stage_opening(pipe, incident, news, tell)
             else:
-                incident = joined_by(other, finding, immediate=immediate, entities=entities)
+                incident = joined_by(other, news, len(fresh), immediate=immediate, entities=entities)
                 begin(pipe)
-                incident = self._stage_join(pipe, other, incident, finding, tell)
-            if tell:
-                pipe.set(incidents_key("told", finding.id), b"1", px=DONE_TTL_MS)
-            if tell and other is None:
-                self._stage_message(pipe, incident, MessageKind.OPENED, finding)
-            pipe.set(seen, incident.id, px=DONE_TTL_MS)
+                incident = self._stage_join(pipe, other, incident, news, tell)
+            for counted in fresh:
+                pipe.set(incidents_key("seen", counted.id), f"{incident.id} {leader}", px=DONE_TTL_MS)
             pipe.set(incident_key(incident.id), _encode(incident), px=INCIDENT_TTL_MS)
             pipe.set(opened, incident.id, px=INCIDENT_TTL_MS)
-            return Opened(incident, opened=other is None)
+            return Opened(incident, other is None, finding_id=leader, counted=len(fresh))
 
-        answer = await change(self._redis, "opening an incident", [seen, opened], step)
-        if not answer.repeated:
-            result = "opened" if answer.opened else "joined"
-            self._counters.count("incidents", rule=finding.rule, result=result)
+        answer = await change(self._redis, "opening an incident", watched, step)
+        for result, amount in ("opened", int(answer.opened)), ("joined", answer.counted - answer.opened):
+            if amount:
+                self._counters.count("incidents", amount, rule=finding.rule, result=result)
         return answer
 
     async def tell(self, finding: Finding, incident_id: str) -> bool:
@@ -156,6 +167,9 @@ class Incidents:
         Once per finding id; limited for updates as in open_or_join. Raises: UnknownError, StorageError.
         """
         told = incidents_key("told", finding.id)
+        with storage_errors("writing a message"):
+            if await self._redis.exists(told):  # as nearly always, and never untold again
+                return False
 
         async def step(pipe: Pipeline) -> bool:
             if await pipe.exists(told):
@@ -178,6 +192,9 @@ class Incidents:
 
     async def make_immediate(self, incident_id: str) -> Incident:
         """Makes an incident P0 and critical, if it is not. Raises: UnknownError, StorageError."""
+        known = await self.get(incident_id)
+        if known.immediate:  # as nearly always, and for good
+            return known
 
         async def step(pipe: Pipeline) -> Incident:
             old = await self.watched(pipe, incident_id)
@@ -242,15 +259,12 @@ class Incidents:
             raise UnknownError(f"incident {incident_id!r} is not known")
         return _decode(item)
 
-    async def _open_one(self, pipe: Pipeline, opened: str) -> Incident | None:
-        holder = await pipe.get(opened)
+    async def _open_one(self, pipe: Pipeline, holder: Any) -> Incident | None:
         if holder is None:
             return None
         key = incident_key(text_of(holder))
         await pipe.watch(key)
-        item = await pipe.get(key)
-        incident = _decode(item) if item else None
-        return incident if incident and incident.status in OPEN else None
+        return _if_open(await pipe.get(key))
 
     async def _next_id(self, pipe: Pipeline) -> str:
         """Counted before the MULTI, so that many may open at once; one that is done again leaves a gap."""
@@ -258,13 +272,16 @@ class Incidents:
         count: int = await pipe.incr(incidents_key("count", str(year)))
         return f"INC-{year}-{count:04d}"
 
-    def _stage_opening(self, pipe: Pipeline, incident: Incident, finding: Finding) -> None:
+    def _stage_opening(self, pipe: Pipeline, incident: Incident, finding: Finding, tell: bool) -> None:
         now = incident.triggered_at
         pipe.zadd(incidents_key("index"), {f"{now:013d}:{incident.id}": 0})
         pipe.zremrangebylex(incidents_key("index"), "-", f"({max(0, now - INDEX_KEPT_MS):013d}")
         self._timeline.stage(
             pipe, incident.id, "created", finding.why, at=finding.at, data=_finding_data(finding)
         )
+        if tell:
+            pipe.set(incidents_key("told", finding.id), b"1", px=DONE_TTL_MS)
+            self._stage_message(pipe, incident, MessageKind.OPENED, finding)
 
     def _stage_join(
         self, pipe: Pipeline, old: Incident, new: Incident, finding: Finding, tell: bool
@@ -277,6 +294,8 @@ class Incidents:
                 pipe, new.id, "event_attached", finding.why, at=finding.at, data=_finding_data(finding)
             )
         self._stage_severity(pipe, old, new)
+        if tell:
+            pipe.set(incidents_key("told", finding.id), b"1", px=DONE_TTL_MS)
         if tell and (self._is_update_due(old) or new.immediate != old.immediate):
             new = self._with_update(new)
             self._stage_message(pipe, new, MessageKind.UPDATE, finding)
@@ -295,6 +314,20 @@ class Incidents:
 
     def _with_update(self, incident: Incident) -> Incident:
         return msgspec.structs.replace(incident, updates=incident.updates + 1, updated_at=self._now())
+
+
+def _uncounted(
+    findings: Sequence[Finding], marks: Sequence[bytes | None]
+) -> tuple[Sequence[Finding], str, str]:
+    """Those that have no mark; the finding under whose id all are known; the incident of the first mark."""
+    marked_in, _, leader = text_of(next((mark for mark in marks if mark is not None), b"")).partition(" ")
+    fresh = [f for f, mark in zip(findings, marks, strict=True) if mark is None]
+    return fresh, leader or findings[0].id, marked_in
+
+
+def _if_open(item: Any) -> Incident | None:
+    incident = _decode(item) if item else None
+    return incident if incident and incident.status in OPEN else None
 
 
 def _finding_data(finding: Finding) -> dict[str, Any]:

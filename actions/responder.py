@@ -1,39 +1,35 @@
 """From a finding to its effects: reads the findings streams and runs the actions that each finding names.
 
-| key | type | TTL | bound |
-|---|---|---|---|
-| `bartizan:{act}:attempts:FINDING` | string, count | 1 day | one per finding taken over after a crash |
-| `bartizan:{act}:dead` | stream | none | about 1,000 findings that could not be handled |
-
 A finding is taken off its stream only when all its actions are done, so a crash in between means that it is
-taken again. Every action is idempotent, so that twice is once.
+taken again. Every action is idempotent, so that twice is once. Those about somebody who was dealt with within the
+last second are held and merged (held.py), so that a flood about known ones does not delay the first about another.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import structlog
 
 from actions import alert_admin, block_ip, create_incident, investigate
+from actions.held import Row, merged_of
 from actions.incident import Incident
-from actions.storage import DAY_MS, act_key, ensure_group, rows_of, short, storage_errors
+from actions.intake import Entries, Intake
 from actions.world import World
 from detectors.errors import StorageError
 from detectors.finding import Action, Finding, Mode
-from detectors.windows import findings_key, read_finding
 
-GROUP = "responder"
 CLAIM_IDLE_MS = 5_000
-"""A finding that its taker has left for so long is taken by another. Handling one takes milliseconds."""
-TAKEOVERS = 5
-"""A finding taken over more often than this has probably killed its takers: it is set aside."""
-BATCH = 64
-DEAD_MAXLEN = 1_000
+"""A finding that its taker has left for so long is taken by another. Handling one takes milliseconds, holding it one
+second."""
+CLAIM_EVERY_MS = 1_000
+"""How often to look for findings that others have left."""
+MERGED_AT_ONCE = 8
+"""Merged findings handled before the stream is read again: it may hold a first one about somebody new."""
 BLOCK_MS = 1_000
 SWEEP_S = 1.0
 LONGEST_PAUSE_S = 5.0
-CONSUMER_KEPT_MS = DAY_MS
 
 Run = Callable[[Finding, Incident, World], Awaitable[None]]
 
@@ -48,16 +44,6 @@ TELLING = frozenset({Action.ALERT_ADMIN, Action.CREATE_INCIDENT, Action.CREATE_I
 """The actions that tell people; the others work quietly, and their incident shows what they did."""
 
 log = structlog.get_logger("bartizan.responder")
-
-
-def attempts_key(finding_id: str) -> str:
-    """How often a finding was taken over."""
-    return act_key("attempts", short(finding_id))
-
-
-def dead_key() -> str:
-    """Findings that could not be handled, as they came."""
-    return act_key("dead")
 
 
 class Responder:
@@ -78,20 +64,18 @@ class Responder:
         `claim_idle_ms`.
         """
         self._world = world
-        self._shards = shards
-        self._consumer = consumer
-        self._claim_idle_ms = claim_idle_ms
+        self._intakes = [Intake(world, shard, consumer, claim_idle_ms) for shard in range(shards)]
         self._actions = ACTIONS if actions is None else actions
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; outlives every outage of Redis.
 
-        A finding being handled is finished first. Cancelling instead is safe as well: what was begun is taken
-        again later.
+        A finding being handled is finished first, and so are those held. Cancelling instead is safe as well: what
+        was begun or held is taken again later.
         """
         async with asyncio.TaskGroup() as tasks:
-            for shard in range(self._shards):
-                tasks.create_task(self._follow(shard, stop), name=f"responder-{shard}")
+            for shard, intake in enumerate(self._intakes):
+                tasks.create_task(self._follow(intake, stop), name=f"responder-{shard}")
             tasks.create_task(self._repeat("sweeping", self.sweep, stop), name="sweeper")
             tasks.create_task(self._repeat("delivering", self._deliver, stop), name="outbox")
 
@@ -101,11 +85,14 @@ class Responder:
         Raises: StorageError.
         """
         handled = 0
-        for shard in range(self._shards):
-            await self._prepare(shard)
-            handled += await self._resume(shard)
-            while taken := await self._take(shard, block_ms=0):
+        for intake in self._intakes:
+            await self._prepare(intake)
+            while resumed := await self._resume(intake):
+                handled += resumed
+            while taken := await self._take(intake, block_ms=0):
                 handled += taken
+                await self._handle_due(intake)
+            await self._handle_held(intake)
         while await self._world.outbox.deliver():
             pass
         return handled
@@ -117,25 +104,29 @@ class Responder:
         if ended:
             self._world.counters.count("blocks_expired", ended)
 
-    async def handle(self, finding: Finding) -> None:
+    async def handle(self, finding: Finding, *others: Finding) -> None:
         """Carries one finding through: its incident first, then each action. Twice is once.
 
-        An action that fails is counted, logged and put on the timeline, and the others go on.
-        Raises: StorageError; then it must be handled again.
+        Several of one subject that differ in nothing of the policy are carried through as one. An action that
+        fails is counted, logged and put on the timeline, and the others go on.
+        Raises: StorageError; then they must be handled again, in any company.
         """
-        world = self._world
-        world.counters.count("findings", rule=finding.rule, mode=finding.mode.value)
+        world, merged = self._world, merged_of(finding, *others)
+        world.counters.count("findings", 1 + len(others), rule=finding.rule, mode=finding.mode.value)
         if finding.mode == Mode.OBSERVE:
-            await world.observed.record(finding)
+            for observed in (finding, *others):
+                await world.observed.record(observed)
             return
-        await world.neighbours.remember(finding)
+        await world.neighbours.remember(merged)
         opened = await world.incidents.open_or_join(
             finding,
+            *others,
             tell=not TELLING.isdisjoint(finding.actions),
             immediate=Action.CREATE_INCIDENT_IMMEDIATE in finding.actions,
         )
+        merged = msgspec.structs.replace(merged, id=opened.finding_id)
         for action in finding.actions:
-            await self._act(action, finding, opened.incident)
+            await self._act(action, merged, opened.incident)
 
     async def _act(self, action: Action, finding: Finding, incident: Incident) -> None:
         try:
@@ -149,23 +140,31 @@ class Responder:
             once = f"{finding.id} {action} failed"
             await self._world.timeline.note_once(incident.id, once, "action_failed", text)
 
-    async def _follow(self, shard: int, stop: asyncio.Event) -> None:
-        """Takes this shard's findings until stopped; starts over, slower each time, while Redis is away."""
+    async def _follow(self, intake: Intake, stop: asyncio.Event) -> None:
+        """Takes one shard's findings until stopped; starts over, slower each time, while Redis is away."""
         pause_s, prepared = 0.1, False
         while not stop.is_set():
             try:
                 if not prepared:
-                    await self._prepare(shard)
+                    await self._prepare(intake)
                     prepared = True
-                await self._resume(shard)
-                await self._take(shard, block_ms=BLOCK_MS)
+                await self._resume_in_turn(intake)
+                await self._take(intake, block_ms=intake.held.wait_ms(self._world.now(), BLOCK_MS))
+                await self._handle_due(intake)
                 pause_s = 0.1
             except StorageError as error:
-                self._world.counters.count("storage_errors", where="responder")
-                log.warning("findings wait", shard=shard, error=str(error), again_in_s=pause_s)
+                self._warn("findings wait", error, again_in_s=pause_s)
                 prepared = False
                 await _pause(stop, pause_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        try:
+            await self._handle_held(intake)
+        except StorageError as error:
+            self._warn("findings wait for the next start", error)
+
+    def _warn(self, what: str, error: StorageError, **fields: Any) -> None:
+        self._world.counters.count("storage_errors", where="responder")
+        log.warning(what, error=str(error), **fields)
 
     async def _repeat(self, doing: str, step: Callable[[], Awaitable[Any]], stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -180,85 +179,67 @@ class Responder:
         while await self._world.outbox.deliver():
             pass
 
-    async def _prepare(self, shard: int) -> None:
-        """Makes the group, and takes again what this very consumer had begun."""
-        stream, redis = findings_key(shard), self._world.redis
-        with storage_errors("preparing the responder"):
-            await ensure_group(redis, stream, GROUP)
-            await self._forget_consumers(stream)
+    async def _prepare(self, intake: Intake) -> None:
+        """Makes the group, and takes again what this very consumer had begun or held."""
+        await intake.prepare()
+        while entries := await intake.begun():
+            await self._handle_left(intake, entries, taken_over=False)
+
+    async def _resume_in_turn(self, intake: Intake) -> None:
+        """Takes over what others have left: at the start, then once a second, and at once where there was much."""
+        last = intake.claimed_at
+        if last is None or not 0 <= self._world.now() - last < CLAIM_EVERY_MS:
+            await self._resume(intake)
+
+    async def _resume(self, intake: Intake) -> int:
+        """Takes over what others have begun and left; says how many were handled."""
+        entries = await intake.left_behind()
+        await self._handle_left(intake, entries, taken_over=True)
+        return len(entries)
+
+    async def _handle_left(self, intake: Intake, entries: Entries, *, taken_over: bool) -> None:
+        """Handles what somebody had begun, one by one: if one of them kills its taker, it is found out."""
+        for entry_id, fields in entries:
+            row = await intake.read(entry_id, fields)
+            if row is None or (taken_over and await intake.is_given_up(row, fields)):
+                continue
+            await self._handle_rows(intake, [row])
+
+    async def _take(self, intake: Intake, block_ms: int) -> int:
+        """Takes new findings, handles the first about each subject and holds the others; says how many it took."""
+        entries = await intake.new(block_ms)
+        firsts, now = [], self._world.now()
+        for entry_id, fields in entries:
+            row = await intake.read(entry_id, fields)
+            if row is None:
+                continue
+            if intake.held.must_wait(row.finding, now):
+                intake.held.hold(row)
+            else:
+                intake.held.note_handled(row.finding, now)
+                firsts.append(row)
+        for row in sorted(firsts, key=lambda row: row.finding.mode == Mode.OBSERVE):
+            await self._handle_rows(intake, [row])
+        return len(entries)
+
+    async def _handle_due(self, intake: Intake) -> None:
+        """Handles some of the findings that were held for long enough, and more where too much is held."""
         while True:
-            with storage_errors("reading findings"):
-                reply: Any = await redis.xreadgroup(GROUP, self._consumer, {stream: "0"}, count=BATCH)
-            rows = rows_of(reply)
-            await self._handle_rows(shard, rows, taken_over=False)
-            if len(rows) < BATCH:
+            for rows in intake.held.take(self._world.now(), MERGED_AT_ONCE):
+                await self._handle_rows(intake, rows)
+            if not intake.held.is_full:
                 return
 
-    async def _forget_consumers(self, stream: str) -> None:
-        """Removes consumers that have nothing left and have not been seen for a day."""
-        consumers: Any = await self._world.redis.xinfo_consumers(stream, GROUP)
-        for consumer in consumers:
-            if consumer["pending"] == 0 and consumer["idle"] > CONSUMER_KEPT_MS:
-                await self._world.redis.xgroup_delconsumer(stream, GROUP, consumer["name"])
+    async def _handle_held(self, intake: Intake) -> None:
+        """Handles everything that is held."""
+        for rows in intake.held.take_all():
+            await self._handle_rows(intake, rows)
 
-    async def _resume(self, shard: int) -> int:
-        """Takes over what others have begun and left; says how many were handled."""
-        with storage_errors("claiming findings"):
-            reply: Any = await self._world.redis.xautoclaim(
-                findings_key(shard), GROUP, self._consumer, self._claim_idle_ms, count=BATCH
-            )
-        return await self._handle_rows(shard, reply[1], taken_over=True)
-
-    async def _take(self, shard: int, block_ms: int) -> int:
-        with storage_errors("reading findings"):
-            reply: Any = await self._world.redis.xreadgroup(
-                GROUP, self._consumer, {findings_key(shard): ">"}, count=BATCH, block=block_ms or None
-            )
-        return await self._handle_rows(shard, rows_of(reply), taken_over=False)
-
-    async def _handle_rows(self, shard: int, rows: list[Any], *, taken_over: bool) -> int:
-        for entry_id, fields in rows:
-            if entry_id is None:  # Redis 6.2 claims entries that were deleted from the stream as nil
-                continue
-            if fields:
-                await self._handle_row(shard, entry_id, fields, taken_over=taken_over)
-            await self._done(shard, entry_id)
-        return len(rows)
-
-    async def _handle_row(
-        self, shard: int, entry_id: bytes, fields: dict[bytes, bytes], *, taken_over: bool
-    ) -> None:
-        try:
-            finding = read_finding(shard, entry_id, fields)
-        except (ValueError, TypeError) as error:
-            await self._bury(shard, entry_id, fields, f"unreadable: {error}")
-            return
-        if taken_over and await self._takeovers(finding.id) > TAKEOVERS:
-            await self._bury(shard, entry_id, fields, f"taken over more than {TAKEOVERS} times")
-            return
-        await self.handle(finding)
-
-    async def _takeovers(self, finding_id: str) -> int:
-        """Counts a takeover. Not Redis's own count of deliveries: an outage must not bury a good finding."""
-        with storage_errors("counting takeovers"):
-            async with self._world.redis.pipeline(transaction=True) as pipe:
-                pipe.incr(attempts_key(finding_id))
-                pipe.pexpire(attempts_key(finding_id), DAY_MS)
-                return int((await pipe.execute())[0])
-
-    async def _bury(self, shard: int, entry_id: bytes, fields: dict[bytes, bytes], why: str) -> None:
-        self._world.counters.count("findings_dead")
-        log.error("finding set aside", shard=shard, entry=entry_id.decode(), why=why)
-        row: dict[Any, Any] = {**fields, b"shard": shard, b"entry": entry_id, b"why": why}
-        with storage_errors("setting a finding aside"):
-            await self._world.redis.xadd(dead_key(), row, maxlen=DEAD_MAXLEN, approximate=True)
-
-    async def _done(self, shard: int, entry_id: bytes) -> None:
-        with storage_errors("acknowledging a finding"):
-            async with self._world.redis.pipeline(transaction=True) as pipe:
-                pipe.xack(findings_key(shard), GROUP, entry_id)
-                pipe.xdel(findings_key(shard), entry_id)
-                await pipe.execute()
+    async def _handle_rows(self, intake: Intake, rows: list[Row]) -> None:
+        """Handles findings as one, and takes them off the stream."""
+        await self.handle(*(row.finding for row in rows))
+        await intake.done(*(row.entry_id for row in rows))
+        intake.held.note_handled(rows[0].finding, self._world.now())
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

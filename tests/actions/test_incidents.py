@@ -2,14 +2,16 @@
 
 import asyncio
 import itertools
+from typing import Any
 
 import msgspec
 import pytest
 from acting import ALICE, HOUR, IP, MINUTE, NOON, Clock, Tally, a_finding
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
 
 from actions.errors import ConflictError, UnknownError
-from actions.incident import Entity, Incident, IncidentStatus, Move, Verdict, allowed_actions
+from actions.incident import OPEN, Entity, Incident, IncidentStatus, Move, Verdict, allowed_actions
 from actions.incidents import JOINS_NOTED, IncidentFilter, incident_key, incidents_key
 from actions.outbox import Message, MessageKind, outbox_key
 from actions.storage import DONE_TTL_MS
@@ -170,6 +172,85 @@ async def test_one_finding_taken_by_many_at_once_counts_once(world: World, redis
     assert sum(r.repeated for r in results) == 99
     assert (await world.incidents.get(results[0].incident.id)).event_count == 10
     assert len(await messages(redis)) == 1
+
+
+async def test_several_findings_are_counted_once_however_they_are_cut(world: World, tally: Tally) -> None:
+    f = [a_finding(n, count=2**n) for n in range(8)]
+    opened = await world.incidents.open_or_join(f[0])
+    assert (opened.finding_id, opened.counted) == (f[0].id, 1)
+    joined = await world.incidents.open_or_join(f[1], f[2], f[3])
+    assert (joined.finding_id, joined.counted, joined.incident.event_count) == (f[1].id, 3, 15)
+    assert joined.incident.version == opened.incident.version + 1
+    mixed = await world.incidents.open_or_join(f[3], f[4], f[1], f[5])
+    assert (mixed.finding_id, mixed.counted, mixed.incident.event_count) == (f[1].id, 2, 63)
+    for again in (f[4], f[2]):
+        repeated = await world.incidents.open_or_join(again)
+        assert (repeated.repeated, repeated.finding_id) == (True, f[1].id), "it acts under the id it acted"
+    everything = (await world.incidents.open_or_join(*f, tell=True)).incident
+    assert (everything.event_count, everything.finding_count) == (255, 8)
+    assert await kinds(world, everything.id) == ["created", *["event_attached"] * 3]
+    assert tally.counted["incidents result=joined rule=auth_failures"] == 7
+
+
+async def test_several_findings_open_one_incident(world: World, redis: Redis, tally: Tally) -> None:
+    findings = [a_finding(n, at=NOON + n) for n in range(3)]
+    opened = await world.incidents.open_or_join(*findings, tell=True)
+    incident = opened.incident
+    assert (opened.opened, incident.event_count, incident.finding_count) == (True, 30, 3)
+    assert (incident.first_seen, incident.last_seen) == (NOON - 59_000, NOON + 2)
+    assert incident.why.startswith("30 auth_failures in 59.002 s")
+    assert [m.kind for m in await messages(redis)] == [MessageKind.OPENED]
+    assert not await world.incidents.tell(findings[0], incident.id)
+    counts = {
+        "incidents result=opened rule=auth_failures": 1,
+        "incidents result=joined rule=auth_failures": 2,
+    }
+    assert tally.counted == counts
+
+
+async def test_overlapping_cuts_at_once_count_each_finding_once(world: World, redis: Redis) -> None:
+    findings = [a_finding(n, count=1) for n in range(60)]
+    cuts = [findings[n : n + 1 + n % 7] for n in range(60)]
+    results = await asyncio.gather(*(world.incidents.open_or_join(*cut, tell=True) for cut in cuts))
+    assert sum(r.opened for r in results) == 1
+    assert sum(r.counted for r in results) == 60
+    incident = await world.incidents.get(results[0].incident.id)
+    assert (incident.event_count, incident.finding_count) == (60, 60)
+    assert len(await messages(redis)) <= 2
+
+
+async def test_findings_that_come_while_people_resolve_are_counted_once(world: World, clock: Clock) -> None:
+    async def resolve() -> None:
+        for incident in (await world.incidents.page(IncidentFilter(is_open=True)))[0]:
+            await world.moves.move(incident.id, Move.DISMISS, ALICE, verdict=Verdict.BENIGN)
+
+    for n in range(0, 60, 3):
+        some = [a_finding(n + k, count=1) for k in range(3)]
+        joins = (world.incidents.open_or_join(*some[k:]) for k in range(3))
+        await asyncio.gather(resolve(), *joins)
+    incidents = (await world.incidents.page(limit=100))[0]
+    assert sum(i.event_count for i in incidents) == 60
+    assert sum(i.status in OPEN for i in incidents) <= 1
+
+
+async def test_joining_takes_few_round_trips(
+    world: World, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = 0
+    real = AbstractConnection.send_packed_command
+
+    async def send(self: AbstractConnection, *args: Any, **kwargs: Any) -> None:
+        nonlocal sent
+        sent += 1
+        await real(self, *args, **kwargs)
+
+    opened = await world.incidents.open_or_join(a_finding(0), tell=True, immediate=True)
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", send)
+    await world.incidents.open_or_join(*(a_finding(n) for n in range(1, 100)), tell=True, immediate=True)
+    assert sent == 4
+    await world.incidents.make_immediate(opened.incident.id)
+    await world.incidents.tell(a_finding(1), opened.incident.id)
+    assert sent == 6
 
 
 async def test_a_long_subject_is_hashed_in_keys(world: World, redis: Redis) -> None:

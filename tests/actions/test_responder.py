@@ -10,8 +10,9 @@ from redis.asyncio import Redis
 
 from actions.block import BlockStatus
 from actions.incident import Incident
+from actions.intake import GROUP, TAKEOVERS, Intake, attempts_key, dead_key
 from actions.observed import observed_key
-from actions.responder import ACTIONS, GROUP, TAKEOVERS, Responder, attempts_key, dead_key
+from actions.responder import ACTIONS, Responder
 from actions.storage import DAY_MS, DONE_TTL_MS
 from actions.world import World
 from detectors.errors import StorageError
@@ -255,11 +256,11 @@ async def test_an_outage_only_delays(redis: Redis, clock: Clock, monkeypatch: py
     outage = {"left": 3}
     real = Responder._prepare
 
-    async def prepare(self: Responder, shard: int) -> None:
+    async def prepare(self: Responder, intake: Intake) -> None:
         if outage["left"]:
             outage["left"] -= 1
             raise StorageError("Redis is away")
-        await real(self, shard)
+        await real(self, intake)
 
     async def pause(stop: asyncio.Event, seconds: float) -> None:
         waits.append(seconds)

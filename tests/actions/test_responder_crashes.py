@@ -5,6 +5,7 @@ answer is lost, or the process is cancelled. Then a new process takes over.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -17,11 +18,14 @@ from redis.backoff import NoBackoff
 from test_responder import put
 
 from actions.block_keys import blocks_key
+from actions.incidents import incidents_key
 from actions.responder import Responder
+from actions.storage import text_of
+from actions.timeline import noted_key
 from actions.world import World
 from detectors.errors import StorageError
-from detectors.finding import Action
-from detectors.windows import findings_key
+from detectors.finding import Action, Finding
+from detectors.windows import findings_key, read_finding
 
 
 class Fault:
@@ -92,6 +96,85 @@ async def test_a_crash_between_any_two_steps_loses_nothing_and_repeats_nothing(
         await Responder(world, consumer="next", claim_idle_ms=0).drain()
         await check(redis, clock)
     assert struck > 30, "every step was interrupted once"
+
+
+MANY = 6
+QUIET = (Action.BLOCK_IP, Action.INVESTIGATE, Action.ALERT_ADMIN)
+
+
+@pytest.mark.parametrize(
+    ("way", "cut"),
+    [
+        ("never arrives", "by the same"),
+        ("answer lost", "one by one"),
+        ("answer lost", "some together"),
+        ("cancelled", "one by one"),
+    ],
+)
+async def test_a_crash_among_merged_findings_counts_each_once_however_they_come_again(
+    redis: Redis, frail: Redis, clock: Clock, fault: Fault, way: str, cut: str
+) -> None:
+    struck = 0
+    for n in range(1000):
+        await redis.flushall()
+        entries = [await put(redis, actions=QUIET) for _ in range(MANY)]
+        findings = await findings_of(redis, entries)
+        crashed = World.make(frail, clock, consumer="crashed", channels=[Ear()])
+        fault.left, fault.way = n, way
+        try:
+            await Responder(crashed, consumer="crashed").drain()
+        except (StorageError, asyncio.CancelledError):
+            struck += 1
+        else:
+            break
+        finally:
+            fault.left = None
+        await frail.connection_pool.disconnect()
+        world = World.make(redis, clock, consumer="next", channels=[Ear()])
+        if cut == "some together":
+            await Responder(world).handle(*findings[2:4])
+        consumer = "crashed" if cut == "by the same" else "next"
+        await Responder(world, consumer=consumer, claim_idle_ms=0).drain()
+        await check_merged(redis, clock, findings)
+    await check_merged(redis, clock, findings)
+    assert struck > 30, "every step was interrupted once"
+
+
+async def findings_of(redis: Redis, entries: list[bytes]) -> list[Finding]:
+    rows = dict(await redis.xrange(findings_key(0)))
+    return [read_finding(0, entry, rows[entry]) for entry in entries]
+
+
+async def check_merged(redis: Redis, clock: Clock, findings: list[Finding]) -> None:
+    """Each counted once, each acted upon, alone or in company; one block, one message."""
+    world = World.make(redis, clock)
+    world.outbox._claim_idle_ms = 0
+    while await world.outbox.deliver():
+        pass
+    [incident] = (await world.incidents.page())[0]
+    assert (incident.event_count, incident.finding_count) == (10 * MANY, MANY)
+    block = await world.blocklist.find_active(IP)
+    assert block is not None
+    assert (block.strikes, (await world.blocklist.counts())["kept"]) == (1, 1)
+    marks = [text_of(await redis.get(incidents_key("seen", f.id))).split() for f in findings]
+    for name, leader in marks:
+        assert name == incident.id
+        assert await redis.exists(noted_key(name, f"{leader} block_ip"))
+        assert await redis.exists(noted_key(name, f"{leader} investigate"))
+        assert await redis.exists(incidents_key("told", leader))
+    lines = Counter(e.kind for e in (await world.timeline.page(incident.id))[0])
+    acted = len({leader for _, leader in marks})
+    # some that join those already counted act under their id: one more line, no more actions
+    assert lines.pop("event_attached", 0) in (acted - 1, acted)
+    assert lines == {
+        "created": 1,
+        "action_taken": 1,
+        **({"action_skipped": acted - 1} if acted > 1 else {}),
+        "evidence_added": acted,
+    }
+    told = Counter(n.message.kind.value for n in (await world.outbox.notifications())[0])
+    assert told == {"opened": 1, "update": 1}
+    assert await redis.xlen(findings_key(0)) == 0
 
 
 async def check(redis: Redis, clock: Clock) -> None:
