@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from app.cli import app, main
 from app.cli_output import printable
+from detectors.defaults import BUILT_IN, DEFAULTS
 
 GOOD = "security_alerts:\n  auth_failures: {threshold: 10/minute, action: block_ip, mode: propose}\n"
 BAD = "security_alerts:\n  auth_failures: {treshold: 10/minute}\n"
@@ -101,7 +102,8 @@ def test_policy_explain_without_a_file_explains_the_built_in_policy(here: Path) 
     output = run("policy", "explain")[1]
     assert "10% of at least 100 in 5m, per host" in output
     assert "3 in a row, per host" in output
-    assert "Off:" not in output
+    off = output.rpartition("Off:")[2].replace(",", " ").split()
+    assert off == [name for name in DEFAULTS if name not in BUILT_IN]
 
 
 def test_tokens_are_made_listed_and_revoked(here: Path, redis: Redis) -> None:
