@@ -1,31 +1,85 @@
-"""What an attacker's text means once the server has decoded it: percent-escapes, pluses, JSON escapes, dots."""
+"""What an attacker's text means once the server has decoded it.
+
+Undone, round after round: percent-escapes (also `%u0027` and overlong UTF-8), JSON and JavaScript escapes, HTML
+entities, fullwidth letters, pluses. Source: CWE-173, CWE-174 (double decoding), CWE-176 (Unicode), CWE-180; RFC 3986;
+RFC 3629 section 3 (overlong forms are invalid UTF-8, and old decoders take them).
+"""
 
 import re
+from binascii import unhexlify
 from collections.abc import Iterator
-from urllib.parse import unquote
 
 LONGEST_TEXT = 65_536
 """Text past this is not decoded: no server takes a longer request line, and work must stay bounded."""
+LONGEST_END = 8_192
+"""Characters of a target that are read at each end. Servers take 8 KB (Apache LimitRequestLine, nginx
+large_client_header_buffers); what is longer than both ends is found by its length (`protocol.long_target`)."""
+LONGEST_VALUE = 4_096
+MOST_VALUES = 100
+"""Parameters of one query that are read singly."""
 DECODING_ROUNDS = 3
 """Double encoding is common in attacks (CWE-174), triple is seen; further rounds gain nothing."""
 
-# Each is anchored on one character and takes a fixed length, so hostile text costs no more than its length.
+# Each is anchored on one character and takes a bounded length, so hostile text costs no more than its length.
+_PERCENT = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
 _UNICODE_PERCENT = re.compile(r"%u([0-9A-Fa-f]{4})")
 _UNICODE_JSON = re.compile(r"\\u([0-9A-Fa-f]{4})")
-_OVERLONG = re.compile(r"%c0%(ae|af)|%c1%9c", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(\"))")
+_OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x81][\x80-\xbf]|\xf0\x80[\x80-\x81][\x80-\xbf]")
+_ENTITY = re.compile(r"&(?:#[xX]([0-9A-Fa-f]{1,6});?|#([0-9]{1,7});?|([A-Za-z]{2,7});)")
+_ENTITIES = {
+    "lt": "<", "gt": ">", "quot": '"', "apos": "'", "amp": "&", "lpar": "(", "rpar": ")", "colon": ":", "semi": ";",
+    "tab": "\t", "newline": "\n", "sol": "/", "bsol": "\\", "grave": "`", "equals": "=", "period": ".", "nbsp": " ",
+    "dollar": "$", "lcub": "{", "rcub": "}", "vert": "|", "comma": ",", "excl": "!", "num": "#", "percnt": "%",
+}  # fmt: skip
+_NOT_PLAIN = re.compile(r"[^\w.@/:-]|--")
 _FOLDED_SLASHES = re.compile(r"/(?:\.?/)+")
+# Fullwidth forms of ASCII, which best-fit mappings turn back, and look-alikes of `/`, `\`, `.` and the quotes.
+_FULLWIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
+    0x2215: "/", 0x2044: "/", 0x2216: "\\", 0x2024: ".", 0x2025: "..", 0x02B9: "'", 0x02BC: "'", 0x2032: "'",
+    0x2039: "<", 0x203A: ">", 0x3008: "<", 0x3009: ">", 0x3000: " ", 0x00A0: " ",
+}  # fmt: skip
 
 
 def decode_target(text: str) -> str:
     """A path, with or without its query, as the server understands it; `+` is a blank in the query."""
-    text = text[:LONGEST_TEXT]
+    if len(text) > 2 * LONGEST_END:
+        text = f"{text[:LONGEST_END]} {text[-LONGEST_END:]}"
+    path, mark, query = text.partition("?")
+    return decode_value(path) + mark + decode_value(query.replace("+", " "))
+
+
+def decode_value(text: str) -> str:
+    """A text with every disguise removed, in the order in which software stacks remove them."""
     for _ in range(DECODING_ROUNDS):
         decoded = _percent_decode(text)
+        if "\\" in decoded:
+            decoded = _ESCAPED.sub(_escaped_character, decoded)
+        if "&" in decoded:
+            decoded = _ENTITY.sub(_entity_character, decoded)
+        if not decoded.isascii():
+            decoded = decoded.translate(_FULLWIDTH)
         if decoded == text:
             break
         text = decoded
-    path, mark, query = text.partition("?")
-    return path + mark + query.replace("+", " ")
+    return text
+
+
+def values_of(target: str) -> list[str]:
+    """The values of a logged query, decoded, and the path's segments with quotes or escapes; plain words are left out.
+
+    A parameter without `=` is its own value, and so is a name with a quote or a bracket in it.
+    """
+    path, _, query = target.partition("?")
+    found = []
+    for part in query.split("&", MOST_VALUES)[:MOST_VALUES]:
+        name, equals, value = part.partition("=")
+        found.append(value if equals else name)
+        if len(name) > 2 and equals and not name.isidentifier():
+            found.append(name)
+    found += [s for s in path.split("/", MOST_VALUES) if "'" in s or "%" in s or '"' in s]
+    decoded = (decode_value(value[:LONGEST_VALUE].replace("+", " ")) for value in found if len(value) > 3)
+    return [value for value in decoded if _NOT_PLAIN.search(value)]
 
 
 def normal_path(target: str) -> str:
@@ -50,9 +104,18 @@ def _percent_decode(text: str) -> str:
         return text
     if "%u" in text:
         text = _UNICODE_PERCENT.sub(_character, text)
-    if "%c" in text or "%C" in text:
-        text = _OVERLONG.sub(lambda m: "." if (m[1] or "").lower() == "ae" else "/" if m[1] else "\\", text)
-    return unquote(text, errors="replace")
+    if "%c" in text or "%C" in text or "%e0%8" in text.lower() or "%f0%80" in text.lower():
+        return _OVERLONG.sub(_overlong_character, _unescaped(text)).decode("utf-8", "replace")
+    return _unescaped(text).decode("utf-8", "replace")
+
+
+def _unescaped(text: str) -> bytes:
+    """Like `urllib.parse.unquote_to_bytes`, which takes four times as long for a text of nothing but `%`."""
+    return _PERCENT.sub(_bytes_of, text.encode("utf-8", "replace"))
+
+
+def _bytes_of(match: re.Match[bytes]) -> bytes:
+    return unhexlify(match[0].replace(b"%", b""))
 
 
 def _json_unescape(text: str) -> str:
@@ -63,4 +126,25 @@ def _json_unescape(text: str) -> str:
 
 
 def _character(match: re.Match[str]) -> str:
-    return chr(int(match[1], 16)) if not 0xD800 <= int(match[1], 16) <= 0xDFFF else "�"
+    return _character_of(int(match[1], 16))
+
+
+def _escaped_character(match: re.Match[str]) -> str:
+    return match[4] or _character_of(int(match[1] or match[2] or match[3], 16))
+
+
+def _entity_character(match: re.Match[str]) -> str:
+    if match[3]:
+        return _ENTITIES.get(match[3].lower(), match[0])
+    return _character_of(int(match[1], 16) if match[1] else int(match[2]))
+
+
+def _overlong_character(match: re.Match[bytes]) -> bytes:
+    code = match[0][0] & 0x1F if match[0][0] < 0xE0 else 0
+    for byte in match[0][1:]:
+        code = code << 6 | byte & 0x3F
+    return bytes((code & 0x7F,))
+
+
+def _character_of(code: int) -> str:
+    return chr(code) if code < 0xD800 or 0xDFFF < code <= 0x10FFFF else "\ufffd"

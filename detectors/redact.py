@@ -3,15 +3,22 @@
 import hashlib
 import hmac
 import math
+import re
 from base64 import b32encode
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
 import re2
 
 from detectors.decoding import views
+from detectors.placeholders import is_placeholder
 from detectors.scanner import Pattern, Scanner
+
+MOST_SECRETS = 32
+"""Told apart in one record; a text with more is masked as a whole. A client may send any number of them."""
+_LINE_BREAKS = re.compile(r"[\r\n]|\\[rn]")
 
 
 class Secret(NamedTuple):
@@ -22,9 +29,21 @@ class Secret(NamedTuple):
     fingerprint: str
     severity: str
 
+    @property
+    def mask(self) -> str:
+        """What stands in its place: its kind and the beginning of its fingerprint."""
+        return f"[REDACTED:{self.kind}:{self.fingerprint[3:11]}]"
+
+
+def masked(text: str, secrets: Iterable[Secret]) -> str:
+    """The text with each of these secrets masked, the longest first since one may contain another."""
+    for secret in sorted(secrets, key=lambda s: -len(s.text)):
+        text = text.replace(secret.text, secret.mask)
+    return text
+
 
 class SecretFinder:
-    """Finds credentials by the patterns of patterns/keys.toml."""
+    """Finds credentials by the patterns of patterns/keys/."""
 
     def __init__(self, scanner: Scanner, fingerprint_key: bytes) -> None:
         """`fingerprint_key`: at least 16 random bytes; without it a fingerprint says nothing."""
@@ -46,9 +65,9 @@ class SecretFinder:
             secrets, text = self._search(text)
             if not secrets:
                 return text
-            # Longest first: one secret may contain another.
-            for secret in sorted(secrets, key=lambda s: -len(s.text)):
-                text = text.replace(secret.text, f"[REDACTED:{secret.kind}:{secret.fingerprint[3:11]}]")
+            if len(secrets) >= MOST_SECRETS:
+                return "[REDACTED: many credentials]"
+            text = masked(text, secrets)
         return "[REDACTED]"
 
     def _search(self, record: str) -> tuple[list[Secret], str]:
@@ -65,24 +84,29 @@ class SecretFinder:
         return list(found.values()), showing
 
     def _confirm(self, pattern: Pattern, text: str, found: dict[str, Secret]) -> None:
+        refused: set[str] = set()
         for match in compiled(pattern).finditer(text):
+            if len(found) >= MOST_SECRETS:
+                return
             secret = next((group for group in match.groups() if group), None) or match.group()
-            if (
-                secret in found
-                or "[REDACTED:" in secret
-                or any(word in match.group() for word in pattern.skip)
-            ):
+            if secret in found or secret in refused:
                 continue
-            if pattern.min_entropy and entropy(secret) < pattern.min_entropy:
+            if "[REDACTED:" in secret or is_placeholder(secret) or entropy(secret) < pattern.min_entropy:
+                refused.add(secret)
+                continue
+            if any(word in match.group() for word in pattern.skip):
                 continue
             found[secret] = Secret(pattern.id, secret, self.fingerprint(secret), pattern.severity)
 
     def fingerprint(self, secret: str) -> str:
         """`v1:` and 26 characters: the same for the same secret, of no use to guess it without the key.
 
+        A secret is the same however it was escaped, and a private key however its lines were broken.
         Source: HMAC (RFC 2104) with SHA-256, cut to 128 bits; a plain hash of a password can be guessed.
         """
-        digest = hmac.new(self._key, secret.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+        *_, decoded = views(secret)
+        meant = _LINE_BREAKS.sub("", decoded)
+        digest = hmac.new(self._key, meant.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
         return "v1:" + b32encode(digest[:16]).decode().rstrip("=").lower()
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.decoding import decode_target, normal_path, views
+from detectors.decoding import LONGEST_END, decode_target, normal_path, values_of, views
 
 
 @pytest.mark.parametrize(
@@ -18,10 +18,31 @@ from detectors.decoding import decode_target, normal_path, views
         ("/q?a=1+or+2", "/q?a=1 or 2"),
         ("/a+b?c+d", "/a+b?c d"),
         ("/%ff%zz", "/\ufffd%zz"),
+        ("/%e0%80%ae%c1%9c", "/.\\"),
+        ("/q?a=%uff07%EF%BC%9C", "/q?a='<"),
+        ('/q?a=\\u0027\\x3c\\u{22}\\"', '/q?a=\'<""'),
+        ("/q?a=%26lt;%26%23x27;%26%2339;&order=1&lt=2", "/q?a=<''&order=1&lt=2"),
+        ("/q?a=1%2B1%252b1", "/q?a=1+1+1"),
+        ("/a%3Fb+c?d", "/a?b+c?d"),
     ],
 )
 def test_a_target_is_read_as_the_server_reads_it(logged, meant):
     assert decode_target(logged) == meant
+
+
+def test_of_a_very_long_target_both_ends_are_read():
+    decoded = decode_target("/?a=%27" + "x" * 60_000 + "%3c")
+    assert decoded.startswith("/?a='x")
+    assert decoded.endswith("x<")
+    assert len(decoded) <= 2 * LONGEST_END + 1
+
+
+def test_values_are_cut_before_they_are_decoded():
+    assert values_of("/a/o%27neil?q=a%26b%3d1+or+2&x=plain&(y)&n%5B%27%5D=abcde") == [
+        "a&b=1 or 2",
+        "n[']",
+        "o'neil",
+    ]
 
 
 def test_folded_paths_lose_what_only_disguises():

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from samples import ATTACKS, BENIGN_TARGETS, SECRETS
+from attack_samples import ATTACKS, BENIGN_TARGETS
+from samples import SECRETS
 
 from detectors.detector import Look
 from detectors.event import Event
@@ -16,53 +17,21 @@ SCANNER = Scanner(PATTERNS)
 FINDER = SecretFinder(SCANNER, b"k" * 32)
 
 
-def found_in(event: Event, record: bytes) -> set[str]:
-    hits = SCANNER.scan([record]).get(0, [])
-    return {pattern.id for pattern, _ in attacks_in(Look(event, record, hits), SCANNER)}
-
-
-def event_of(pattern_id: str, text: str, status: int = 404) -> Event:
-    if pattern_id == "scanner":
-        return Event(path="/", user_agent=text, status=status)
-    return Event(path=text, method="GET", status=status)
-
-
 def as_combined(event: Event) -> bytes:
-    agent = event.user_agent or "-"
-    return f'198.51.100.7 - - [23/Nov/2026:10:00:03 +0000] "GET {event.path} HTTP/1.1" 404 9 "-" "{agent}"'.encode()
+    return f'198.51.100.7 - - [23/Nov/2026:10:00:03 +0000] "GET {event.path} HTTP/1.1" 404 9 "-" "-"'.encode()
 
 
 def as_json(event: Event) -> bytes:
     return json.dumps({"path": event.path, "user_agent": event.user_agent}).encode()
 
 
-def as_php_json(event: Event) -> bytes:
-    return as_json(event).replace(b"/", b"\\/")
-
-
-@pytest.mark.parametrize("written", [as_combined, as_json, as_php_json])
-@pytest.mark.parametrize(("pattern_id", "text"), [(i, t) for i, texts in ATTACKS.items() for t in texts])
-def test_each_attack_is_found_in_each_kind_of_record(pattern_id, text, written):
-    event = event_of(pattern_id, text)
-    assert pattern_id in found_in(event, written(event))
-
-
-def test_every_pattern_has_a_sample():
-    assert set(ATTACKS) | set(SECRETS) == {p.id for p in PATTERNS}
+def test_every_credential_pattern_has_a_sample():
+    assert set(SECRETS) == {p.id for p in load_patterns("keys")}
 
 
 @pytest.mark.parametrize("target", BENIGN_TARGETS)
-def test_ordinary_requests_are_left_alone(target):
-    event = Event(
-        path=target, method="GET", status=404, user_agent="Mozilla/5.0 (X11; Linux x86_64) Gecko; id)"
-    )
-    assert found_in(event, as_combined(event)) == set()
-    assert FINDER.find(as_json(event).decode()) == []
-
-
-def test_an_administration_page_that_is_there_is_no_probe():
-    event = event_of("probe.phpmyadmin", "/phpmyadmin/", status=200)
-    assert found_in(event, as_combined(event)) == set()
+def test_ordinary_requests_hold_no_credential(target):
+    assert FINDER.find(as_json(Event(path=target)).decode()) == []
 
 
 @pytest.mark.parametrize("kind", SECRETS)
@@ -123,7 +92,7 @@ def test_hostile_text_costs_little(text):
 
 
 def test_records_scanned_together_and_one_by_one_have_the_same_hits():
-    records = [as_combined(event_of(i, t)) for i, texts in ATTACKS.items() for t in texts]
+    records = [as_combined(Event(path=t)) for texts in ATTACKS.values() for t in texts]
     records += [text.replace("{}", secret).encode() for secret, text in SECRETS.values()]
     records += [as_combined(Event(path=t)) for t in BENIGN_TARGETS] + [b"", b"\n\n", b"or 1"]
     together, singly = SCANNER.scan(records), {i: SCANNER.scan([r]).get(0, []) for i, r in enumerate(records)}

@@ -1,0 +1,58 @@
+"""How an entry of patterns/keys/*.toml becomes a pattern: what surrounds a credential in a log is written here, once.
+
+Each file is a family of credentials, one [[pattern]] each:
+
+    id           the kind shown to people, and part of the subject
+    description  what it is, in the provider's words
+    token        the credential itself, where its shape alone tells what it is: `ghp_` and 36 characters
+    near, value  the credential has no shape of its own (32 hex digits): it is taken for one only right behind a name
+                 that begins with the provider and ends in one of `words` (key, token, secret ...), as in
+                 `datadog_api_key=`, `"datadog": {"apiKey": "` or `/datadog_key/`
+    name, value  the same with the whole name written out
+    regex        the whole pattern, where neither form fits; the groups named `secret...` are what is masked
+    literals     one of these stands in every match (any case). No slash, quote or backslash, which JSON writers escape.
+    prefilter    a regex for the same purpose where no literal is rare enough; `(?-i)` where case matters
+    min_entropy  bits per character the secret must have at least (Shannon)
+    skip         a match that contains one of these is an example or something else
+    severity     how bad it is in a log
+    source       the provider's page, or the standard, whose public description of the format it is
+
+Every regex is RE2 and every prefilter Hyperscan: no lookaround, no backreference, linear on hostile input. Files are
+read in the order of their names and the first pattern to take a secret names it, so web.toml holds what is generic.
+"""
+
+from typing import Any
+
+LEFT = r"(?:\b|_|/bot|\\[nrt])"
+"""Where a token may begin; bots put theirs right behind `/bot` (Telegram Bot API), JSON writers a newline as `\\n`."""
+LEFT_OF_NAME = r"(?:\b|_|\\[nrt])"
+RIGHT = r"(?:[^0-9A-Za-z_-]|$)"
+RIGHT_OF_VALUE = r"(?:[^0-9A-Za-z_+=-]|$)"
+GAP = r"""[\w .:"'{-]{0,24}?"""
+"""Between the provider and the word: `datadog` GAP `key`."""
+BETWEEN = r"""["'\]})\s]{0,4}(?:[:=,>/(]{1,2}|\s)\s{0,3}\[?(?:b?["'({<]){0,2}"""
+"""Between a name and its value: `=`, `: "`, `', b'`, `] = [`, `/`."""
+WORDS = "key|token|secret|password|passwd|pass|pwd|pat|auth|credential"
+NO_SECRET_NEAR = (
+    "cache", "commit", "digest", "checksum", "fingerprint", "sha256", "sha1", "md5", "etag", "public",
+)  # fmt: skip
+"""Names of hashes and ids: `github_cache_key=` is followed by 40 hex digits that open nothing."""
+
+
+def pattern_fields(entry: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a Pattern for one entry. Raises: KeyError where a form is incomplete."""
+    fields = dict(entry)
+    token, near, name = (fields.pop(form, "") for form in ("token", "near", "name"))
+    words, value = fields.pop("words", WORDS), fields.pop("value", "")
+    if token:
+        fields["regex"] = f"{LEFT}(?P<secret>{token}){RIGHT}"
+        return fields
+    if not near and not name:
+        return fields
+    if not value:
+        raise KeyError("value")
+    naming = name or f"(?:{near}){GAP}(?:{words})(?:[_.-]?key)?"
+    fields["regex"] = rf"(?i){LEFT_OF_NAME}(?:{naming}){BETWEEN}(?P<secret>(?-i:{value})){RIGHT_OF_VALUE}"
+    fields.setdefault("prefilter", name or rf"(?:{near})[\w .:\"'{{%\\\\-]*(?:{words})")
+    fields["skip"] = [*fields.get("skip", ()), *NO_SECRET_NEAR]
+    return fields
