@@ -36,13 +36,14 @@ from actions.block_keys import (
     index_member,
 )
 from actions.errors import UnknownError
-from actions.networks import Network, around, canonical, holds, is_too_wide, network_of, spelled
+from actions.networks import Network, around, canonical, holds, is_too_wide, network_of, spelled, vicinity
 from actions.storage import Client, cursor_of, load_script, member_of, storage_errors, text_of
 from detectors.errors import StorageError
 
 BRAKE_LIMIT = 500
 BRAKE_WINDOW_MS = 10 * 60_000
-"""More blocks by one rule in this time stop that rule: a broken log format must not block the world."""
+"""Blocks in more networks (/24, /48) than this by one rule in this time stop that rule: a broken log format must
+not block the world. Networks, since one owner of an IPv6 /48 has 65,536 addresses to set the brake off with."""
 SCAN_LIMIT = 5_000
 """Blocks that one list call looks at."""
 
@@ -161,6 +162,7 @@ class Blocklist:
             index_member(now, request.id),
             actor.role if actor else "",
             AUDIT_MAXLEN,
+            vicinity(value),
             *([value] if actor else around(network)),
         ]
         with storage_errors("blocking"):

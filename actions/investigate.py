@@ -7,8 +7,8 @@ import msgspec
 from actions.block_ip import blockable
 from actions.dossiers import Dossier, EarlierBlock
 from actions.incident import Incident
-from actions.neighbours import Neighbour, vicinity
-from actions.networks import network_of, spelled
+from actions.neighbours import Neighbour
+from actions.networks import network_of, spelled, vicinity
 from actions.world import World
 from detectors.finding import Finding, SubjectKind
 

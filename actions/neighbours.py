@@ -7,13 +7,12 @@
 NETWORK is the /24 (IPv6: /48) of the subject, or `AS64500` where an ASN database is configured.
 """
 
-from ipaddress import IPv6Network
 from typing import Any
 
 import msgspec
 
 from actions.geo import Geo
-from actions.networks import network_of, spelled
+from actions.networks import vicinity
 from actions.storage import DAY_MS, Client, act_key, storage_errors, text_of
 from detectors.finding import Finding, SubjectKind
 
@@ -32,13 +31,6 @@ class Neighbour(msgspec.Struct, frozen=True):
 def near_key(network: str) -> str:
     """The subjects of one network or provider."""
     return act_key("near", network)
-
-
-def vicinity(value: str) -> str:
-    """The /24 of an IPv4 value, the /48 of an IPv6 one; a wider network is its own. Raises: ValueError."""
-    network = network_of(value)
-    prefix = 48 if isinstance(network, IPv6Network) else 24
-    return spelled(network if network.prefixlen <= prefix else network.supernet(new_prefix=prefix))
 
 
 class Neighbours:

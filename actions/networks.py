@@ -103,3 +103,10 @@ class NeverBlock:
             if entry.version == network.version and entry.overlaps(network):
                 return f"{label} {spelled(entry)}"
         return None
+
+
+def vicinity(value: str) -> str:
+    """The /24 of an IPv4 value, the /48 of an IPv6 one; a wider network is its own. Raises: ValueError."""
+    network = network_of(value)
+    prefix = 48 if isinstance(network, IPv6Network) else 24
+    return spelled(network if network.prefixlen <= prefix else network.supernet(new_prefix=prefix))

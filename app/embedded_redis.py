@@ -40,6 +40,7 @@ STOP_TIMEOUT_S = 20.0
 CLIENT_TIMEOUT_S = 5.0
 POLL_S = 0.02
 WATCH_S = 1.0
+MAX_MEMORY = "2gb"
 LOG_LINES = 5
 
 log = structlog.get_logger(__name__)
@@ -152,6 +153,8 @@ class EmbeddedRedis:
             *("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
             *("--dir", str(self._dir), "--logfile", str(self._log), "--daemonize", "no"),
             *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+            # Windows of made-up subjects go first, decisions never: docs/redis.md.
+            *("--maxmemory", MAX_MEMORY, "--maxmemory-policy", "volatile-ttl"),
         ]
 
     def _take_over(self) -> bool:

@@ -42,8 +42,10 @@ def configure_logging(log_format: Format = "auto", level: int = logging.INFO) ->
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+    # uvicorn switches this one's propagation off where no access log is wanted: queries may hold secrets.
+    logging.getLogger("uvicorn.access").handlers = []
     for name in ("httpx", "httpcore", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actions.networks import NeverBlock, network_of
+from app.cli_output import printable
 from app.durations import format_duration
 from app.policy import Policy
 from detectors.finding import Action, Mode, SubjectKind
@@ -30,7 +31,7 @@ def summary_table(crossed: Sequence[Crossed], policy: Policy) -> Table:
     for subject, found_list in ranked[:MOST_ROWS]:
         table.add_row(
             # Log text is an attacker's: never markup.
-            Text(subject),
+            Text(printable(subject)),
             ", ".join(sorted({f.group.rule.name for f in found_list})),
             str(len(found_list)),
             to_rfc3339(found_list[0].first_at),
@@ -116,7 +117,9 @@ def difference_table(found: Sequence[Difference], both: int, policy: Policy, aga
     for name in ("subject", "change", "first", "rules"):
         table.add_column(name)
     for one in found[:MOST_ROWS]:
-        table.add_row(Text(one.subject), one.change.value.replace("_", " "), one.at, ", ".join(one.rules))
+        table.add_row(
+            Text(printable(one.subject)), one.change.value.replace("_", " "), one.at, ", ".join(one.rules)
+        )
     if len(found) > MOST_ROWS:
         table.caption = f"and {len(found) - MOST_ROWS} more; --json prints all"
     return table

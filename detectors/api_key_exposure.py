@@ -1,6 +1,6 @@
 """api_key_exposure: a credential stands in a log.
 
-Looks at: the whole record, by the patterns of patterns/keys.toml. The subject is the key itself, as kind and keyed
+Looks at: the whole record, by the patterns of patterns/keys/. The subject is the key itself, as kind and keyed
 fingerprint; the client is not to blame for it, so nobody is blocked.
 Why: whoever reads the log, or any copy of it, holds the key.
 Default: the first one; tells an administrator.
@@ -10,24 +10,19 @@ operator's document.
 
 from collections.abc import Iterable
 
-from detectors.detector import Look, Surroundings, Verdict
+from detectors.detector import Detector, Look, Verdict
 from detectors.event import Event
 from detectors.redact import Secret
-from detectors.rule import Rule
 from detectors.scanner import ENCODED, load_patterns
 
+MOST_KEYS = 10
+"""Findings that one record can cause; nobody leaks more at once, but anybody can make them up."""
 
-class ApiKeyExposure:
+
+class ApiKeyExposure(Detector):
     """Counts each credential of a record, once a record."""
 
-    statuses: frozenset[int] = frozenset()
     tags = frozenset({ENCODED, *(p.id for p in load_patterns("keys"))})
-    outcomes = False
-    keys = False
-
-    def __init__(self, rule: Rule, site: Surroundings) -> None:
-        self._rule = rule
-        self._secrets = site.secrets
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A verdict for each credential, its subject the key's fingerprint."""
@@ -36,7 +31,7 @@ class ApiKeyExposure:
             Verdict(
                 self._rule, f"{s.kind} in the {place_of(s, look.event)}", subject=f"{s.kind}:{s.fingerprint}"
             )
-            for s in self._secrets.find(record)
+            for s in self._site.secrets.find(record)[:MOST_KEYS]
         ]
 
 

@@ -9,25 +9,20 @@ Source: ATT&CK T1110 (brute force), OWASP OAT-007 (credential cracking), API2:20
 
 from collections.abc import Iterable
 
-from detectors.detector import Look, Surroundings, Verdict, is_one_of, path_of
+from detectors.detector import Detector, Look, Surroundings, Verdict, is_one_of, path_of
 from detectors.event import Event
-from detectors.rule import Rule
+from detectors.scanner import ENCODED
 
 LOGIN_FORM = "login_form"
 """Tag of records that name a login form."""
 
 
-class AuthFailures:
+class AuthFailures(Detector):
     """Counts refusals."""
 
     statuses = frozenset({401, 403})
-    tags = frozenset({LOGIN_FORM})
+    tags = frozenset({LOGIN_FORM, ENCODED})
     outcomes = True
-    keys = False
-
-    def __init__(self, rule: Rule, site: Surroundings) -> None:
-        self._rule = rule
-        self._site = site
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """At most one verdict: an attempt counts once, however many signs of failure it shows."""

@@ -1,10 +1,12 @@
 """What every detector has in common: which events it wants to see, and how it says that one counts."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from detectors.addresses import Networks
+from detectors.decoding import decode_target, normal_path
 from detectors.event import Event
 from detectors.redact import SecretFinder
 from detectors.rule import Rule
@@ -57,28 +59,39 @@ class Surroundings:
     scanner: Scanner = field(kw_only=True)
 
 
-class Detector(Protocol):
-    """Looks at the events it asked for, one by one. One file each; its name is its rule's name."""
+class Detector(ABC):
+    """Looks at the events it asked for, one by one. One file each, named like its rule."""
 
-    statuses: frozenset[int]
+    statuses: frozenset[int] = frozenset()
     """Wants every event with one of these statuses."""
-    tags: frozenset[str]
+    tags: frozenset[str] = frozenset()
     """Wants every event whose record has one of these tags or patterns."""
-    outcomes: bool
+    outcomes: bool = False
     """Wants every event with an `outcome`."""
-    keys: bool
+    keys: bool = False
     """Wants every event with an `api_key_id`."""
 
+    def __init__(self, rule: Rule, site: Surroundings) -> None:
+        self._rule = rule
+        self._site = site
+
+    @abstractmethod
     def judge(self, look: Look) -> Iterable[Verdict]:
         """The rules that this event counts for, if any."""
-        ...
 
 
 def path_of(event: Event) -> str:
-    """The path as logged, without its query."""
-    return (event.path or "").partition("?")[0].partition("#")[0]
+    """The path as the server understands it: decoded, folded, without query, parameters and trailing slashes."""
+    path = (event.path or "").partition("#")[0]
+    if "%" in path or "//" in path or "/." in path or "\\" in path:
+        path = decode_target(path)
+    path = normal_path(path).partition(";")[0].rstrip("/ ")
+    while path.endswith("/."):
+        path = path[:-2].rstrip("/")
+    script, php, _info = path.partition(".php/")
+    return script + php.rstrip("/") if php else path or "/"
 
 
 def is_one_of(path: str, known: Iterable[str]) -> bool:
     """Whether a path is one of those known, or ends with one (`/api/v1/auth/login` ends with `/login`)."""
-    return path.rstrip("/").lower().endswith(tuple(known)) if path else False
+    return path.lower().endswith(tuple(known))

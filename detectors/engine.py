@@ -17,7 +17,8 @@ from detectors.credential_stuffing import CredentialStuffing
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.distributed_brute_force import DistributedBruteForce
 from detectors.event import Batch, Event
-from detectors.finding import Evidence, SubjectKind
+from detectors.evidence import EvidenceClerk
+from detectors.finding import SubjectKind
 from detectors.health_check_failure import HEALTH, HealthCheckFailure
 from detectors.high_error_rate import HighErrorRate
 from detectors.key_shared import KeyShared
@@ -38,10 +39,8 @@ from detectors.windows import Crossed, Group, Windows, meta_of
 
 CHUNK_EVENTS = 10_000
 """Events counted in one step: bounds how long Redis and the event loop are busy with one request."""
-EVIDENCE_RECORD_CHARACTERS = 512
 EVIDENCE_AT_EACH_END = 10
 """Of one group of one batch, the first and the last ten events keep their evidence."""
-LONGEST_FIELD = 256
 
 DETECTORS: dict[str, Callable[[Rule, Surroundings], Detector]] = {
     "auth_failures": AuthFailures,
@@ -104,7 +103,7 @@ class Engine:
         trusted_proxies: Networks | None = None,
         on_failure: Callable[[str, Exception], object] = lambda _name, _error: None,
     ) -> None:
-        """Compiles the pattern database: about 0.2 s of CPU.
+        """Compiles the pattern database the first time in a process: one to two seconds of CPU.
 
         `on_failure` is told the name of a detector that raised on an event; the others go on.
         """
@@ -135,7 +134,7 @@ class Engine:
         self._wants_keys = any(d.keys for d in self._detectors)
         statuses = {status for d in self._detectors for status in d.statuses}
         self._by_status = {s: [d for d in self._detectors if s in d.statuses] for s in statuses}
-        self._encode = msgspec.json.Encoder().encode
+        self._clerk = EvidenceClerk(self.secrets, self._trusted)
 
     async def process(self, batch: Batch) -> Processed:
         """Counts a batch. Raises: StorageError, when the sender must send it again."""
@@ -274,50 +273,31 @@ class Engine:
             address = client_address(event.client_ip, event.forwarded_for, self._trusted)
             return subject_of(address) if address else None
         if kind is SubjectKind.KEY:
-            return verdict.subject or event.api_key_id
+            return verdict.subject or self.secrets.redact(event.api_key_id)
         if kind is SubjectKind.USER:
             return self.secrets.redact(event.user)
-        return event.host or "*"
+        return self.secrets.redact(event.host) or "*"
 
     def _evidence(self, batch: Batch, counted: _Counted, hits: dict[int, list[Pattern | str]]) -> str:
-        """One event as it is kept: every text redacted, as JSON."""
-        event, verdict = batch.events[counted.index], counted.verdict
-        record = batch.records[counted.index].decode("utf-8", "replace")
         may_hold_secret = any(
             hit == ENCODED or (isinstance(hit, Pattern) and hit.field == "record")
             for hit in hits.get(counted.index, ())
         )
+        return self._clerk.write(
+            batch,
+            counted.index,
+            at=counted.at,
+            flag=counted.flag,
+            matched=counted.verdict.matched,
+            may_hold_secret=may_hold_secret,
+        )
 
-        def safe(text: str | None) -> str | None:
-            text = self.secrets.redact(text) if may_hold_secret else text
-            return text[:LONGEST_FIELD] if text else None
-
-        record = (self.secrets.redact(record) or "") if may_hold_secret else record
-        return self._encode(
-            Evidence(
-                at=counted.at,
-                received_at=batch.received_ms,
-                matched=safe(verdict.matched) or "",
-                client_ip=client_address(event.client_ip, event.forwarded_for, self._trusted),
-                method=safe(event.method),
-                path=safe(event.path),
-                status=event.status,
-                user=safe(event.user),
-                user_agent=safe(event.user_agent),
-                host=safe(event.host),
-                request_id=safe(event.request_id),
-                flags=(counted.flag,) if counted.flag else (),
-                record=record[:EVIDENCE_RECORD_CHARACTERS],
-            )
-        ).decode()
-
-    @staticmethod
-    def _tallied(tally: HighErrorRate, batch: Batch) -> list[Group]:
-        rule = tally.rule
-        return [
-            Group(rule, host, rule.name, meta_of(rule, host), times, values, [])
-            for host, (times, values) in tally.tally(batch).items()
-        ]
+    def _tallied(self, tally: HighErrorRate, batch: Batch) -> list[Group]:
+        rule, groups = tally.rule, []
+        for host, (times, values) in tally.tally(batch).items():
+            subject = self.secrets.redact(host) or "*"
+            groups.append(Group(rule, subject, rule.name, meta_of(rule, subject), times, values, []))
+        return groups
 
 
 def _hash(text: str) -> str:

@@ -9,24 +9,17 @@ Source: the operator's document (health checks, incident detection).
 
 from collections.abc import Iterable
 
-from detectors.detector import Look, Surroundings, Verdict, path_of
-from detectors.rule import Rule
+from detectors.detector import Detector, Look, Verdict, path_of
 
 HEALTH = "health"
 """Tag of records that name a health path."""
 
 
-class HealthCheckFailure:
+class HealthCheckFailure(Detector):
     """Follows the streak of failures of each host."""
 
-    statuses: frozenset[int] = frozenset()
     tags = frozenset({HEALTH})
     outcomes = True
-    keys = False
-
-    def __init__(self, rule: Rule, site: Surroundings) -> None:
-        self._rule = rule
-        self._site = site
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A good or a bad verdict for each health check, none for anything else."""

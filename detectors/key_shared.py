@@ -12,21 +12,13 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from detectors.addresses import client_address
-from detectors.detector import Look, Surroundings, Verdict
-from detectors.rule import Rule
+from detectors.detector import Detector, Look, Verdict
 
 
-class KeyShared:
+class KeyShared(Detector):
     """Counts the networks of each key."""
 
-    statuses: frozenset[int] = frozenset()
-    tags: frozenset[str] = frozenset()
-    outcomes = False
     keys = True
-
-    def __init__(self, rule: Rule, site: Surroundings) -> None:
-        self._rule = rule
-        self._site = site
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A verdict where a key was accepted and the address is known."""

@@ -10,20 +10,13 @@ Source: ATT&CK T1595.003, OWASP OAT-018; CrowdSec's http-probing asks for 10 in 
 from collections.abc import Iterable
 
 from detectors.decoding import decode_target, normal_path
-from detectors.detector import Look, Surroundings, Verdict
-from detectors.rule import Rule
+from detectors.detector import Detector, Look, Verdict
 
 
-class NotFoundChurn:
+class NotFoundChurn(Detector):
     """Counts paths; what differs is the path, decoded."""
 
     statuses = frozenset({404, 410})
-    tags: frozenset[str] = frozenset()
-    outcomes = False
-    keys = False
-
-    def __init__(self, rule: Rule, _site: Surroundings) -> None:
-        self._rule = rule
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A verdict for each page that is not there."""

@@ -12,23 +12,16 @@ import re
 from collections.abc import Iterable
 
 from detectors.decoding import decode_target, normal_path
-from detectors.detector import Look, Surroundings, Verdict
-from detectors.rule import Rule
+from detectors.detector import Detector, Look, Verdict
 
 _ID = re.compile(r"[0-9]{1,20}|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,64}", re.IGNORECASE)
 LONGEST_PATH = 512
 
 
-class ObjectEnumeration:
+class ObjectEnumeration(Detector):
     """Counts ids; the route, its ids replaced, narrows the window."""
 
     statuses = frozenset({403, 404})
-    tags: frozenset[str] = frozenset()
-    outcomes = False
-    keys = False
-
-    def __init__(self, rule: Rule, _site: Surroundings) -> None:
-        self._rule = rule
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A verdict for each refused object."""

@@ -8,21 +8,14 @@ Source: RFC 6585, 4; OWASP API4:2023 (unrestricted resource consumption), OAT-01
 
 from collections.abc import Iterable
 
-from detectors.detector import Look, Surroundings, Verdict
-from detectors.rule import Rule
+from detectors.detector import Detector, Look, Verdict
 
 
-class RateLimitViolations:
+class RateLimitViolations(Detector):
     """Counts 429s."""
 
     statuses = frozenset({429})
-    tags: frozenset[str] = frozenset()
-    outcomes = False
-    keys = False
-
-    def __init__(self, rule: Rule, _site: Surroundings) -> None:
-        self._verdicts = (Verdict(rule, "status 429"),)
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """One verdict for each 429."""
-        return self._verdicts if look.event.status == 429 else ()
+        return (Verdict(self._rule, "status 429"),) if look.event.status == 429 else ()

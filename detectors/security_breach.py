@@ -2,8 +2,9 @@
 
 Looks at: a login that succeeds after ten failures of the same address and user within 15 minutes; a secret file
 (`/.env`, `/.git/config`, a private key, a dump) that was served with content.
-Why: both need a person at once. Neither is proof: a site that answers 200 to every path serves no secret, which is
-why a small answer of a login form or an empty one does not count.
+Why: both need a person at once.
+When it is wrong: a site that answers every path with one page serves no secret. The second secret file of the same
+size on one host is taken for such a page and does not count any more; the first cannot be told apart.
 Default: the first one opens an incident of the highest priority.
 Source: ATT&CK T1078 (valid accounts), T1110, T1552.001; the example of the Sigma correlation specification (ten
 failures, then a success, within ten minutes); the operator's document.
@@ -14,9 +15,11 @@ from collections.abc import Iterable
 import msgspec
 
 from detectors.auth_failures import LOGIN_FORM, failure_of, is_login_success
-from detectors.detector import Look, Surroundings, Verdict
+from detectors.detector import Detector, Look, Surroundings, Verdict
+from detectors.event import Event
 from detectors.finding import SubjectKind
 from detectors.rule import Kind, Rule
+from detectors.scanner import ENCODED
 from detectors.suspicious_activity import attacks_in
 
 FAILURES_BEFORE_SUCCESS = 10
@@ -36,21 +39,22 @@ SERVED_SECRETS = frozenset(
     }
 )
 """Patterns whose answer with content means that a secret has left the house."""
+MOST_HOSTS = 1000
+"""Hosts whose sizes are remembered; a client may send any Host header."""
 LOGIN = "login"
 """Tag of records that name a login path."""
 
 
-class SecurityBreach:
+class SecurityBreach(Detector):
     """Watches logins that succeed at last, and secret files that are served."""
 
     statuses = frozenset({401, 403})
-    tags = frozenset({LOGIN, LOGIN_FORM, *SERVED_SECRETS})
+    tags = frozenset({LOGIN, LOGIN_FORM, ENCODED, *SERVED_SECRETS})
     outcomes = True
-    keys = False
 
     def __init__(self, rule: Rule, site: Surroundings) -> None:
-        self._rule = rule
-        self._site = site
+        super().__init__(rule, site)
+        self._served: dict[str, dict[int, str]] = {}
         self._takeover = msgspec.structs.replace(
             rule,
             kind=Kind.SEQUENCE,
@@ -69,8 +73,15 @@ class SecurityBreach:
             return (Verdict(self._takeover, "login succeeded", good=True),)
         if event.status in (200, 206) and event.method != "HEAD" and event.bytes:
             for pattern, matched in attacks_in(look, self._site.scanner):
-                if pattern.id in SERVED_SECRETS:
+                if pattern.id in SERVED_SECRETS and not self._is_one_page_for_all(event, pattern.id):
                     return (
                         Verdict(self._rule, f"{matched} was served with {event.bytes} bytes ({pattern.id})"),
                     )
         return ()
+
+    def _is_one_page_for_all(self, event: Event, pattern_id: str) -> bool:
+        """Whether another secret file of this host had the very same size."""
+        host = event.host or ""
+        if host not in self._served and len(self._served) >= MOST_HOSTS:
+            self._served.clear()
+        return self._served.setdefault(host, {}).setdefault(event.bytes or 0, pattern_id) != pattern_id

@@ -11,22 +11,17 @@ Source: ATT&CK T1110.001; OWASP ASVS 2.2.1 allows no more than 100 failures an h
 from collections.abc import Iterable
 
 from detectors.auth_failures import LOGIN_FORM, failure_of, is_login_success
-from detectors.detector import Look, Surroundings, Verdict
-from detectors.rule import Rule
+from detectors.detector import Detector, Look, Verdict
+from detectors.scanner import ENCODED
 from detectors.security_breach import LOGIN
 
 
-class SlowBruteForce:
+class SlowBruteForce(Detector):
     """Follows the streak of failures of each address."""
 
     statuses = frozenset({401, 403})
-    tags = frozenset({LOGIN, LOGIN_FORM})
+    tags = frozenset({LOGIN, LOGIN_FORM, ENCODED})
     outcomes = True
-    keys = False
-
-    def __init__(self, rule: Rule, site: Surroundings) -> None:
-        self._rule = rule
-        self._site = site
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A bad verdict for a failure, a good one for a success."""

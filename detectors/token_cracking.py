@@ -9,20 +9,13 @@ Source: OWASP OAT-002 (token cracking), API2:2023.
 
 from collections.abc import Iterable
 
-from detectors.detector import Look, Surroundings, Verdict
-from detectors.rule import Rule
+from detectors.detector import Detector, Look, Verdict
 
 
-class TokenCracking:
+class TokenCracking(Detector):
     """Counts refused keys; what differs is the key."""
 
     statuses = frozenset({401, 403})
-    tags: frozenset[str] = frozenset()
-    outcomes = False
-    keys = False
-
-    def __init__(self, rule: Rule, _site: Surroundings) -> None:
-        self._rule = rule
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A verdict for each refused key."""

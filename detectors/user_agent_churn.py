@@ -10,20 +10,13 @@ Source: OWASP OAT-004, OAT-014; CrowdSec's http-bad-user-agent and switching-use
 
 from collections.abc import Iterable
 
-from detectors.detector import Look, Surroundings, Verdict
-from detectors.rule import Rule
+from detectors.detector import Detector, Look, Verdict
 
 
-class UserAgentChurn:
+class UserAgentChurn(Detector):
     """Counts user agents; what differs is the user agent."""
 
     statuses = frozenset({400, 401, 403, 404, 405, 429})
-    tags: frozenset[str] = frozenset()
-    outcomes = False
-    keys = False
-
-    def __init__(self, rule: Rule, _site: Surroundings) -> None:
-        self._rule = rule
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A verdict for each failed request with a user agent."""

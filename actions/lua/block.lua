@@ -6,7 +6,7 @@
 -- KEYS[4]  zset    index: "created_at:id", all scores 0
 -- KEYS[5]  list    history of the value, newest first   TTL: ARGV[11]
 -- KEYS[6]  string  strikes of the value                 TTL: ARGV[9]
--- KEYS[7]  zset    brake of the rule: ids by time (ms)  TTL: ARGV[7]
+-- KEYS[7]  zset    brake of the rule: networks by time (ms)  TTL: ARGV[7]
 -- KEYS[8]  string  braked: id and time that set it off   TTL: ARGV[7]
 -- KEYS[9]  string  spare of rule and value: until when, ms (read only; its TTL is the grace time)
 -- KEYS[10] stream  changes
@@ -23,7 +23,8 @@
 -- ARGV[11] TTL of the history, ms       ARGV[12] length of the history
 -- ARGV[13] length of changes            ARGV[14] the index member
 -- ARGV[15] role of the person who acts, "" for a rule      ARGV[16] length of the audit trail
--- ARGV[17...] the value's spelling, and the networks around it that count as "blocked already"
+-- ARGV[17] the wider network that the brake counts (/24, /48)
+-- ARGV[18...] the value's spelling, and the networks around it that count as "blocked already"
 --
 -- Returns {outcome, JSON or ""}: created | exists (item) | already_blocked (decision) | already_proposed (id)
 -- | too_late | braked ("first" or "") | spared | stale (the allowlist changed: look again)
@@ -41,7 +42,7 @@ end
 
 local block = cjson.decode(ARGV[2])
 local wanted = {}
-for i = 17, #ARGV do
+for i = 18, #ARGV do
   wanted[#wanted + 1] = ARGV[i]
 end
 local found = redis.call('HMGET', KEYS[2], unpack(wanted))
@@ -90,11 +91,11 @@ if limit > 0 then
     end
   end
   redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - tonumber(ARGV[7]))
-  if redis.call('ZCARD', KEYS[7]) >= limit then
+  if not redis.call('ZSCORE', KEYS[7], ARGV[17]) and redis.call('ZCARD', KEYS[7]) >= limit then
     redis.call('SET', KEYS[8], cjson.encode({id = block.id, at = now}), 'PX', ARGV[7])
     return {'braked', 'first'}
   end
-  redis.call('ZADD', KEYS[7], now, block.id)
+  redis.call('ZADD', KEYS[7], now, ARGV[17])
   redis.call('PEXPIRE', KEYS[7], ARGV[7])
 end
 

@@ -10,10 +10,24 @@ from starlette.responses import Response
 
 from actions.audit import Actor
 from actions.errors import ConflictError, RefusedError, UnknownError
-from app.auth import Caller, Role, require
+from app.auth import Caller, Role, authenticate, require
 from app.problems import ProblemError, problem
 from app.world import AppWorld
 from detectors.addresses import Networks, client_address
+
+LARGEST_BODY_BYTES = 1024 * 1024
+"""A policy is a few kilobytes, a bulk request of a thousand ids a hundred."""
+
+
+async def _is_small(request: Request) -> bool:
+    """Reads the body, as far as the limit; the route's own handler finds it read."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY_BYTES:
+            return False
+    request._body = body  # where Starlette's Request.body() keeps it
+    return True
 
 
 class AdminRoute(APIRoute):
@@ -25,6 +39,10 @@ class AdminRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
+                # Before the body is read: who has no token may not even make us parse one.
+                authenticate(request, (Role.VIEWER,))
+                if not await _is_small(request):
+                    return problem(413, f"A body may have {LARGEST_BODY_BYTES} bytes.")
                 return await handler(request)
             except UnknownError as error:
                 return problem(404, str(error))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from app.ingest.fields import LARGEST_INTEGER, clamp_repeat
+from app.ingest.fields import LARGEST_INTEGER
 from app.ingest.formats.registry import AUTO, AutoParser, parser_for
 from app.ingest.framing import frame, lines_of, split_values
 from app.ingest.lenient_json import loads
@@ -147,7 +147,7 @@ def _settled(event: Event, received_ms: int) -> Event:
         event.status = None
     if event.bytes is not None and not 0 <= event.bytes <= LARGEST_INTEGER:
         event.bytes = None
-    event.repeat = clamp_repeat(event.repeat)
+    event.repeat = 1
     return unwrap(event, received_ms)
 
 

@@ -85,8 +85,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
 DURATION_FACTORS: dict[str, float] = {"event.duration": 1e-6, "request_time": 1e3}
 """To milliseconds: ECS counts nanoseconds, nginx seconds."""
 
-WRAPPERS = frozenset({"attributes", "resource", "body", "message", "msg"})
-"""Objects whose members speak as if they stood outside: OpenTelemetry prints, and messages that are maps."""
+WRAPPERS = frozenset({"attributes", "resource", "message"})
+"""Objects whose members speak as if they stood outside: OpenTelemetry prints, and messages that are maps. Not `body`:
+applications log the bodies of requests under that name, and those are an attacker's words."""
 
 
 def _compile() -> tuple[dict[str, tuple[str, int]], frozenset[str]]:

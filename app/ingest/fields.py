@@ -181,9 +181,8 @@ def _category(value: Any, rank: int, name: str) -> Category | None:
     return _CATEGORIES.get(value) if rank == 0 and type(value) is str else None
 
 
-def _repeat(value: Any, rank: int, name: str) -> int:
-    number = value if type(value) is int else _integer(value, rank, name)
-    return 1 if number is None else clamp_repeat(number)
+def _never(value: Any, rank: int, name: str) -> None:
+    """`repeat` is for syslog's own "message repeated": a JSON record is one event."""
 
 
 def clamp_repeat(number: int) -> int:
@@ -192,11 +191,11 @@ def clamp_repeat(number: int) -> int:
 
 
 _READERS: dict[str, Callable[[Any, int, str], Any]] = {
-    "timestamp": _timestamp, "client_ip": _text, "method": _text, "path": _target, "query": _text,
+    "timestamp": _timestamp, "client_ip": _chain, "method": _text, "path": _target, "query": _text,
     "status": _status, "user_agent": _text, "user": _text, "api_key_id": _text, "host": _text,
     "bytes": _integer, "duration_ms": _duration, "message": _text, "outcome": _outcome,
     "request_id": _text, "forwarded_for": _chain, "referer": _text, "category": _category,
-    "repeat": _repeat,
+    "repeat": _never,
 }  # fmt: skip
 _VERBATIM = frozenset({_text, _target, _timestamp, _chain})
 

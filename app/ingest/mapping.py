@@ -6,7 +6,7 @@ is the event; what stands around it fills the gaps.
 
 from typing import Any
 
-from app.ingest.fields import clamp_repeat, read_fields
+from app.ingest.fields import read_fields
 from app.ingest.formats import combined, nginx_error, sshd
 from app.ingest.lenient_json import loads
 from detectors.errors import DecodeError
@@ -14,6 +14,7 @@ from detectors.event import Event
 
 LEVELS = 2
 """A JSON text in a JSON text happens (application, container runtime); more is nobody's log."""
+WEB_SERVERS = ("nginx", "apache", "httpd", "caddy", "traefik", "haproxy", "lighttpd")
 _TRANSPORT_FIELDS = ("host",)
 """Where the outer record knows better: it names the machine that the log came from."""
 _EVENT_FIELDS = tuple(name for name in Event.__struct_fields__ if name not in ("repeat", "message"))
@@ -22,7 +23,10 @@ _EVENT_FIELDS = tuple(name for name in Event.__struct_fields__ if name not in ("
 def map_record(record: dict[str, Any], received_ms: int, levels: int = LEVELS) -> Event:
     """The Event of a decoded JSON object in any known convention."""
     event, program = read_fields(record)
-    return event if event.message is None else unwrap(event, received_ms, program, levels)
+    if event.message is None or event.message is record.get("body"):
+        # Applications log the bodies of requests as `body`: text for people, never a record of ours.
+        return event
+    return unwrap(event, received_ms, program, levels)
 
 
 def unwrap(event: Event, received_ms: int, program: str | None = None, levels: int = LEVELS) -> Event:
@@ -30,28 +34,30 @@ def unwrap(event: Event, received_ms: int, program: str | None = None, levels: i
     message = event.message
     if not message:
         return event
+    if event.client_ip is not None or event.status is not None or event.outcome is not None:
+        # The record speaks for itself. Its message may quote an attacker, who must not speak for it.
+        return event
     if message[0] in "{ \t" and levels > 0 and message.lstrip()[:1] == "{":
         try:
             inner = loads(message.encode("utf-8", "replace"))
         except DecodeError:
             return event
         return _merge(event, map_record(inner, received_ms, levels - 1))
-    if event.client_ip is not None or event.status is not None:
-        return event
     found = _known_line(message, received_ms, program)
     return event if found is None else _merge(event, found)
 
 
 def _known_line(text: str, received_ms: int, program: str | None) -> Event | None:
+    """A message as a line of a known format; what a named program says is only ever read as its own format."""
     text = text.rstrip("\r\n")
-    if program is None or program.startswith("sshd"):
-        found = sshd.parse_message(text)
-        if found is not None:
-            return found
+    if program is not None and program.startswith("sshd"):
+        return sshd.parse_message(text)
+    if program is not None and not program.lower().startswith(WEB_SERVERS):
+        return None
     return (
         combined.parse(text, received_ms)
         or nginx_error.parse(text, received_ms)
-        or sshd.parse(text, received_ms)
+        or (sshd.parse(text, received_ms) if program is None else None)
     )
 
 
@@ -61,5 +67,4 @@ def _merge(outer: Event, inner: Event) -> Event:
         value = getattr(outer, name)
         if value is not None and (getattr(inner, name) is None or name in _TRANSPORT_FIELDS):
             setattr(inner, name, value)
-    inner.repeat = clamp_repeat(max(inner.repeat, outer.repeat))
     return inner

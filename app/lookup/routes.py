@@ -132,7 +132,7 @@ async def look_up_many(request: Request) -> Response:
         return problem(413, f"A body may have {LARGEST_BODY_BYTES} bytes.")
     try:
         addresses = _question.decode(body).ips
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return problem(422, f'The body is not {{"ips": ["address", ...]}}: {error}')
     if len(addresses) > MOST_ADDRESSES:
         return problem(422, f"ips: {len(addresses)} addresses; {MOST_ADDRESSES} may be asked at once.")

@@ -178,11 +178,11 @@ end
 local function streak(state, g, group, found)
   for i, t in ipairs(g.times) do
     if t >= (state.last or 0) then
-      state.last = t
       if g.values[i] == 1 then
-        state.t = {}
-        state.e = {}
+        -- Nothing is kept of a subject that is well, or each made-up Host header would cost memory for days.
+        state.t, state.e, state.last = {}, {}, nil
       else
+        state.last = t
         while state.t[1] and t - state.t[1] >= g.window do table.remove(state.t, 1) end
         state.t[#state.t + 1] = t
         if #state.t >= g.n then

@@ -1,5 +1,7 @@
 """Who may do what, route by route; and that every route is in the table."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from admin_desk import Desk
 
@@ -66,3 +68,19 @@ def test_every_route_is_in_the_table(desk: Desk) -> None:
         (method.upper(), path.removeprefix("/v1/admin")) for path, item in schema.items() for method in item
     }
     assert found == VIEWER | RESPONDER | ADMIN
+
+
+async def test_who_has_no_token_is_refused_before_the_body_is_read(desk: Desk) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        raise AssertionError("the body was read")
+        yield b""
+
+    answer = await desk.nobody.post(
+        "/blocks", content=endless(), headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 401
+
+
+async def test_a_body_past_a_megabyte_is_refused(desk: Desk) -> None:
+    answer = await desk.responder.post("/blocks", json={"value": "203.0.113.9", "reason": "x" * 2_000_000})
+    assert answer.status_code == 413

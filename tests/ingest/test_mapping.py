@@ -100,9 +100,9 @@ CONVENTIONS: dict[str, tuple[dict[str, Any], Event]] = {
         Event(client_ip="203.0.113.9", method="GET", path="/a?b", status=401),
     ),
     "otel observed": ({"timeUnixNano": 0, "observedTimeUnixNano": 5}, Event(5)),
-    "otel body map": (
-        {"body": {"client_ip": "203.0.113.9", "status": 401}},
-        Event(client_ip="203.0.113.9", status=401),
+    "a request's body is not the request": (
+        {"client_ip": "198.51.100.1", "status": 200, "body": {"client_ip": "203.0.113.9", "status": 401}},
+        Event(client_ip="198.51.100.1", status=200),
     ),
     "nginx": (
         {
@@ -260,7 +260,8 @@ def test_a_status_is_a_status_or_none(given_status: object, status: int | None) 
         ({"bytes": "12"}, Event(bytes=12)),
         ({"timestamp": True, "time": "t"}, Event("t")),
         ({"timestamp": None, "time": 5}, Event(5)),
-        ({"repeat": 5000}, Event(repeat=1000)),
+        ({"repeat": 5000}, Event(repeat=1)),
+        ({"client_ip": ["192.0.2.1", "203.0.113.9"]}, Event(client_ip="192.0.2.1, 203.0.113.9")),
         ({"repeat": -5}, Event()),
         ({"category": "network"}, Event()),
         ({"url": "https://e.example"}, Event(path="/")),
@@ -282,7 +283,19 @@ MESSAGES: list[tuple[dict[str, Any], Event]] = [
         {"date": 5.0, "log": CLF_LINE},
         Event("23/Nov/2026:10:00:03 +0000", "203.0.113.9", "GET", "/a", None, 401, "x", bytes=12),
     ),
-    ({"MESSAGE": SSHD}, FAILED),
+    ({"MESSAGE": SSHD}, Event(message=SSHD)),
+    (
+        {"body": '{"client_ip":"203.0.113.9","status":401}'},
+        Event(message='{"client_ip":"203.0.113.9","status":401}'),
+    ),
+    (
+        {"client_ip": "198.51.100.1", "status": 401, "message": '{"client_ip":"203.0.113.9","status":200}'},
+        Event(client_ip="198.51.100.1", status=401, message='{"client_ip":"203.0.113.9","status":200}'),
+    ),
+    (
+        {"process": {"name": "app"}, "message": '203.0.113.9 - - [x] "GET / HTTP/1.1" 401 5'},
+        Event(message='203.0.113.9 - - [x] "GET / HTTP/1.1" 401 5'),
+    ),
     ({"MESSAGE": SSHD, "SYSLOG_IDENTIFIER": "sshd"}, FAILED),
     ({"MESSAGE": SSHD, "SYSLOG_IDENTIFIER": "app"}, Event(message=SSHD)),
     ({"message": SSHD, "client_ip": "10.0.0.1"}, Event(client_ip="10.0.0.1", message=SSHD)),

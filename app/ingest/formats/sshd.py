@@ -13,7 +13,7 @@ from detectors.event import Event
 
 NAME = "sshd"
 
-_REPEATED = re.compile(r"message repeated ([0-9]{1,9}) times: \[ ?+(.*?) ?\]?\s*+\Z", re.DOTALL)
+_REPEATED = re.compile(r"message repeated ([0-9]{1,9}) times: \[ ?+")
 _WHO = r"(Failed|Accepted) [a-z0-9/_-]{1,64}+ for (?:(?:invalid|illegal) user )?"
 _FROM = r" from ([0-9A-Fa-f.:]{2,45}+(?:%[A-Za-z0-9._-]{1,15}+)?+|UNKNOWN) port [0-9]{1,5}+"
 _KEY = r" ssh[12]: [A-Za-z0-9@._-]{1,64}+ [^ ,\"]{1,160}+"
@@ -51,7 +51,8 @@ def parse_message(text: str) -> Event | None:
         repeated = _REPEATED.match(text)
         if repeated is None:
             return None
-        repeat, text = clamp_repeat(int(repeated[1])), repeated[2]
+        repeat = clamp_repeat(int(repeated[1]))
+        text = text[repeated.end() :].rstrip().removesuffix("]").rstrip()
     if not text.startswith(("Failed ", "Accepted ")):
         return None
     found = _ATTEMPT.match(text) or _ATTEMPT_WITH_NAMES.match(text)

@@ -1,0 +1,69 @@
+"""A counted event as people will read it later: every text redacted and cut, before anything is stored."""
+
+import msgspec
+
+from detectors.addresses import Networks, client_address
+from detectors.event import Batch
+from detectors.finding import Evidence
+from detectors.redact import Secret, SecretFinder, masked
+
+RECORD_CHARACTERS = 512
+FIELD_CHARACTERS = 256
+
+
+class EvidenceClerk:
+    """Writes evidence. What a record shows to be a secret is masked in every field, not only where it was seen."""
+
+    def __init__(self, secrets: SecretFinder, trusted_proxies: Networks) -> None:
+        self._secrets = secrets
+        self._trusted = trusted_proxies
+        self._encode = msgspec.json.Encoder().encode
+        self._batch: Batch | None = None
+        self._written: dict[int, tuple[list[Secret], Evidence]] = {}
+
+    def write(
+        self, batch: Batch, index: int, *, at: int, flag: str | None, matched: str, may_hold_secret: bool
+    ) -> str:
+        """One event of a batch as JSON of `Evidence`.
+
+        `may_hold_secret`: what the scan said; without it nothing needs redacting, and most events need nothing.
+        """
+        if batch is not self._batch:
+            self._batch, self._written = batch, {}
+        known, written = self._written.get(index) or self._write_event(batch, index, may_hold_secret)
+        if may_hold_secret:
+            matched = self._secrets.redact(masked(matched, known)) or ""
+        flags = (flag,) if flag else ()
+        return self._encode(
+            msgspec.structs.replace(written, at=at, flags=flags, matched=matched[:FIELD_CHARACTERS])
+        ).decode()
+
+    def _write_event(self, batch: Batch, index: int, may_hold_secret: bool) -> tuple[list[Secret], Evidence]:
+        """The part that is the same for every rule that an event counts for; kept while its batch is at work."""
+        event = batch.events[index]
+        record = batch.records[index].decode("utf-8", "replace")
+        known = self._secrets.find(record) if may_hold_secret else []
+
+        def safe(text: str | None, most: int = FIELD_CHARACTERS) -> str | None:
+            if not text:
+                return None
+            if may_hold_secret:
+                text = self._secrets.redact(masked(text, known)) or ""
+            return text[:most]
+
+        written = Evidence(
+            at=0,
+            received_at=batch.received_ms,
+            matched="",
+            client_ip=client_address(event.client_ip, event.forwarded_for, self._trusted),
+            method=safe(event.method),
+            path=safe(event.path),
+            status=event.status,
+            user=safe(event.user),
+            user_agent=safe(event.user_agent),
+            host=safe(event.host),
+            request_id=safe(event.request_id),
+            record=safe(record, RECORD_CHARACTERS) or "",
+        )
+        self._written[index] = known, written
+        return known, written
