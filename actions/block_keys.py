@@ -10,7 +10,7 @@
 | `bartizan:{act}:blocks:ended` | sorted set, `TIME:ID` by end of keeping | none | the blocks that are over |
 | `bartizan:{act}:blocks:history:VALUE` | list of ids, newest first | 180 days after the newest | 50 |
 | `bartizan:{act}:blocks:strikes:VALUE` | string, count | 30 days after the newest | |
-| `bartizan:{act}:blocks:brake:RULE` | sorted set, networks by time | the brake's window | the brake's limit |
+| `bartizan:{act}:blocks:brake:RULE` | sorted set, values by time | the brake's window | the brake's limit |
 | `bartizan:{act}:blocks:braked:RULE` | string, JSON: what set it off, when | the brake's window | |
 | `bartizan:{act}:blocks:spare:RULE:VALUE` | string, end in ms | the grace time | |
 | `bartizan:{act}:blocks:false_positives` | hash, rule to count | none | one field per rule |

@@ -42,8 +42,8 @@ from detectors.errors import StorageError
 
 BRAKE_LIMIT = 500
 BRAKE_WINDOW_MS = 10 * 60_000
-"""Blocks in more networks (/24, /48) than this by one rule in this time stop that rule: a broken log format must
-not block the world. Networks, since one owner of an IPv6 /48 has 65,536 addresses to set the brake off with."""
+"""More blocks by one rule in this time stop that rule: a broken log format must not block the world. All blocks
+within one IPv6 /48 count once, since its one owner has 65,536 subjects to set the brake off with."""
 SCAN_LIMIT = 5_000
 """Blocks that one list call looks at."""
 
@@ -162,7 +162,7 @@ class Blocklist:
             index_member(now, request.id),
             actor.role if actor else "",
             AUDIT_MAXLEN,
-            vicinity(value),
+            vicinity(value) if ":" in value else value,
             *([value] if actor else around(network)),
         ]
         with storage_errors("blocking"):

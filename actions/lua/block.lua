@@ -6,7 +6,7 @@
 -- KEYS[4]  zset    index: "created_at:id", all scores 0
 -- KEYS[5]  list    history of the value, newest first   TTL: ARGV[11]
 -- KEYS[6]  string  strikes of the value                 TTL: ARGV[9]
--- KEYS[7]  zset    brake of the rule: networks by time (ms)  TTL: ARGV[7]
+-- KEYS[7]  zset    brake of the rule: values by time (ms)  TTL: ARGV[7]
 -- KEYS[8]  string  braked: id and time that set it off   TTL: ARGV[7]
 -- KEYS[9]  string  spare of rule and value: until when, ms (read only; its TTL is the grace time)
 -- KEYS[10] stream  changes
@@ -23,7 +23,7 @@
 -- ARGV[11] TTL of the history, ms       ARGV[12] length of the history
 -- ARGV[13] length of changes            ARGV[14] the index member
 -- ARGV[15] role of the person who acts, "" for a rule      ARGV[16] length of the audit trail
--- ARGV[17] the wider network that the brake counts (/24, /48)
+-- ARGV[17] what the brake counts: the value, of IPv6 its /48
 -- ARGV[18...] the value's spelling, and the networks around it that count as "blocked already"
 --
 -- Returns {outcome, JSON or ""}: created | exists (item) | already_blocked (decision) | already_proposed (id)

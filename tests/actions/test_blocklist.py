@@ -203,6 +203,14 @@ async def test_a_permanent_block_never_ends(world: World, clock: Clock, redis: R
     assert await redis.pttl(block_key("m1")) == -1
 
 
+async def test_one_ipv6_owner_cannot_set_off_the_brake(world: World) -> None:
+    world.blocklist.brake_limit = 3
+    made = [await world.blocklist.block(a_request(f"x{n}", f"2001:db8:1:{n:x}::/64")) for n in range(8)]
+    assert {result.outcome for result in made} == {Outcome.CREATED}
+    other = [await world.blocklist.block(a_request(f"y{n}", f"2001:db8:{n:x}::/64")) for n in range(2, 6)]
+    assert [r.outcome for r in other] == [Outcome.CREATED, Outcome.CREATED, Outcome.BRAKED, Outcome.BRAKED]
+
+
 async def test_the_brake_stops_one_rule_at_its_501st_block_within_ten_minutes(
     world: World, clock: Clock
 ) -> None:
