@@ -39,6 +39,5 @@ def measure() -> dict[str, float]:
     return {
         "replay of 1,000,000 lines, lines per second (bar 100,000)": LINES / took,
         "  peak memory of the command, MiB (bar 200)": usage.ru_maxrss / 1024,
-        / 1024,
         "  findings": findings,
     }
