@@ -162,12 +162,13 @@ def target_of(incident: Incident, move: Move) -> IncidentStatus:
 
 def dedup_key_of(finding: Finding) -> str:
     """What findings of one incident have in common."""
-    return f"{finding.rule}:{finding.subject}"
+    return ":".join(part for part in (finding.rule, finding.subject, finding.place) if part)
 
 
 def title_of(finding: Finding) -> str:
-    """`auth_failures: 203.0.113.9`."""
-    return f"{finding.rule}: {finding.subject}"[:200]
+    """`auth_failures: 203.0.113.9`, `api_key_exposure: github_token:v1:... in the URL`."""
+    where = f" in the {finding.place}" if finding.place else ""
+    return f"{finding.rule}: {finding.subject}{where}"[:200]
 
 
 def entities_of(finding: Finding, known: tuple[Entity, ...] = ()) -> tuple[Entity, ...]:

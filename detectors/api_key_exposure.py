@@ -28,11 +28,13 @@ class ApiKeyExposure(Detector):
         """A verdict for each credential, its subject the key's fingerprint."""
         record = look.record.decode("utf-8", "replace")
         return [
-            Verdict(
-                self._rule, f"{s.kind} in the {place_of(s, look.event)}", subject=f"{s.kind}:{s.fingerprint}"
-            )
-            for s in self._site.secrets.find(record)[:MOST_KEYS]
+            self._verdict(secret, place_of(secret, look.event))
+            for secret in self._site.secrets.find(record)[:MOST_KEYS]
         ]
+
+    def _verdict(self, secret: Secret, place: str) -> Verdict:
+        subject = f"{secret.kind}:{secret.fingerprint}"
+        return Verdict(self._rule, f"{secret.kind} in the {place}", subject=subject, place=place)
 
 
 def place_of(secret: Secret, event: Event) -> str:

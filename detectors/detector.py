@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from detectors.addresses import Networks
 from detectors.decoding import decode_target, normal_path
 from detectors.event import Event
+from detectors.guide import Guide
 from detectors.redact import SecretFinder
 from detectors.rule import Rule
 from detectors.scanner import Pattern, Scanner
@@ -27,6 +28,8 @@ class Verdict(NamedTuple):
     """Distinct rules: what must differ, where it is not a field of the event (a path, a network)."""
     narrow: str | None = None
     """Narrows the window to events of one sort, such as one route."""
+    place: str = ""
+    """Narrows the window likewise, and the incident too: where a key stands."""
 
 
 class Look(NamedTuple):
@@ -70,6 +73,10 @@ class Detector(ABC):
     """Wants every event with an `outcome`."""
     keys: bool = False
     """Wants every event with an `api_key_id`."""
+    everything: bool = False
+    """Wants every event: costs a look at each, so only where nothing narrower will do."""
+    guide: ClassVar[Guide | None] = None
+    """What people need to know of its rule."""
 
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         self._rule = rule

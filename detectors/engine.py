@@ -132,8 +132,11 @@ class Engine:
         self._tallies = [HighErrorRate(r) for r in rules if r.kind is Kind.RATIO]
         self._names = {d: r.name for d, r in zip(self._detectors, looking, strict=True)}
         self._wants_keys = any(d.keys for d in self._detectors)
+        self._wants_all = [d for d in self._detectors if d.everything]
         statuses = {status for d in self._detectors for status in d.statuses}
-        self._by_status = {s: [d for d in self._detectors if s in d.statuses] for s in statuses}
+        self._by_status = {
+            s: [d for d in self._detectors if s in d.statuses or d.everything] for s in statuses
+        }
         self._clerk = EvidenceClerk(self.secrets, self._trusted)
 
     async def process(self, batch: Batch) -> Processed:
@@ -175,6 +178,7 @@ class Engine:
                 or event.outcome is not None
                 or (self._wants_keys and event.api_key_id is not None)
                 or index in hits
+                or self._wants_all
             ):
                 tags = hits.get(index, [])
                 look = Look(event, batch.records[index], tags)
@@ -194,12 +198,13 @@ class Engine:
 
     def _interested(self, event: Event, hits: Sequence[Pattern | str]) -> Sequence[Detector]:
         if not hits and event.outcome is None and (event.api_key_id is None or not self._wants_keys):
-            return self._by_status.get(event.status or 0, ())
+            return self._by_status.get(event.status or 0, self._wants_all)
         tags = {hit if isinstance(hit, str) else hit.id for hit in hits}
         return [
             d
             for d in self._detectors
             if event.status in d.statuses
+            or d.everything
             or (event.outcome is not None and d.outcomes)
             or (event.api_key_id is not None and d.keys)
             or not d.tags.isdisjoint(tags)
@@ -231,7 +236,7 @@ class Engine:
         hits: dict[int, list[Pattern | str]],
     ) -> Group:
         members.sort(key=lambda c: c.at)
-        group = Group(rule, subject, key, meta_of(rule, subject), [], [], [])
+        group = Group(rule, subject, key, meta_of(rule, subject, members[0].verdict.place), [], [], [])
         last = len(members) - EVIDENCE_AT_EACH_END
         for number, counted in enumerate(members):
             event = batch.events[counted.index]
@@ -250,13 +255,14 @@ class Engine:
         first, *rest = verdict.rule.group_by
         subject = self._part(first, verdict, event)
         narrow = f":{verdict.rule.kind.value}" if verdict.rule.kind is Kind.SEQUENCE else ""
-        if verdict.narrow is not None:
-            narrow += f":{_hash(verdict.narrow)}"
+        for part in (verdict.narrow, verdict.place):
+            if part:
+                narrow += f":{_hash(part)}"
         for kind in rest:
-            part = self._part(kind, verdict, event)
-            if part is None:
+            value = self._part(kind, verdict, event)
+            if value is None:
                 return None, ""
-            narrow += f":{_hash(part)}"
+            narrow += f":{_hash(value)}"
         return subject, narrow
 
     def _has_value(self, verdict: Verdict, event: Event) -> bool:

@@ -4,6 +4,7 @@ import enum
 
 import msgspec
 
+from detectors.conditions import Condition
 from detectors.finding import Action, Mode, Severity, SubjectKind
 
 
@@ -38,5 +39,17 @@ class Rule(msgspec.Struct, frozen=True):
     min_volume: int = 0
     """Ratio rules only: fewer events than this in the window say nothing."""
     mode: Mode = Mode.ENFORCE
+    where: Condition | None = None
+    """Only events that meet this count."""
+    then: Condition | None = None
+    """Own rules of the kind sequence: what must follow the events of `where`."""
+    distinct_field: str | None = None
+    """Own rules of the kind distinct: the field of the event that must differ, where `distinct` names none."""
+    is_own: bool = False
+    """Written by the operator (`rules:` of the policy, Sigma): `where` alone says which events count."""
+    title: str = ""
+    """Own rules: what it finds, in the operator's words."""
+    references: tuple[str, ...] = ()
+    """ATT&CK, OWASP and CWE ids; for the built-in rules those of the detector's guide."""
     duration_ms: int = 4 * 3_600_000
     max_duration_ms: int = 7 * 86_400_000

@@ -56,6 +56,8 @@ class Meta(msgspec.Struct, frozen=True):
     mode: str
     duration_ms: int
     max_duration_ms: int
+    place: str = ""
+    references: tuple[str, ...] = ()
 
 
 class Crossed(msgspec.Struct, frozen=True):
@@ -163,7 +165,7 @@ class Windows:
         return bool(reply[0]), found
 
 
-def meta_of(rule: Rule, subject: str) -> str:
+def meta_of(rule: Rule, subject: str, place: str = "") -> str:
     """A finding's fixed part as JSON."""
     return msgspec.json.encode(
         Meta(
@@ -177,6 +179,8 @@ def meta_of(rule: Rule, subject: str) -> str:
             mode=rule.mode.value,
             duration_ms=rule.duration_ms,
             max_duration_ms=rule.max_duration_ms,
+            place=place,
+            references=rule.references,
         )
     ).decode()
 

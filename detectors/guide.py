@@ -1,0 +1,20 @@
+"""What people need to know of a rule: shown with every incident of it, and the source of docs/rules.md."""
+
+import msgspec
+
+
+class Guide(msgspec.Struct, frozen=True, kw_only=True):
+    """A short runbook. Each text is one to three sentences of plain words, without markup."""
+
+    what: str
+    """What it is, and what the attacker is after."""
+    needs: str
+    """The fields without which the rule is silent."""
+    check: str
+    """How to tell whether it is real."""
+    act: str
+    """What to do if it is."""
+    wrong: str
+    """When it is not: who does the same without harm, and what to change then."""
+    references: tuple[str, ...] = ()
+    """Ids of ATT&CK techniques (`T1110.004`), OWASP API risks (`API2:2023`), automated threats (`OAT-008`), CWEs."""
