@@ -21,6 +21,14 @@ class Kind(enum.StrEnum):
     """n bad events in a row; a good one starts over."""
     SEQUENCE = "sequence"
     """n events of one sort in a window, and then one of another."""
+    SCORE = "score"
+    """n points: each event has its own, which count in full for a window, half in the next, a quarter in the third."""
+    NEWCOMER = "newcomer"
+    """n bad events in a window, and then a good one from a place that is new to the subject."""
+    TRAVEL = "travel"
+    """two events, one after the other, too far apart for the time between them."""
+    SHARED = "shared"
+    """finds nothing: remembers who got in from an address."""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -39,6 +47,13 @@ class Rule(msgspec.Struct, frozen=True):
     min_volume: int = 0
     """Ratio rules only: fewer events than this in the window say nothing."""
     mode: Mode = Mode.ENFORCE
+    memory_ms: int = 0
+    """How long places (newcomer) or users (shared) are remembered."""
+    shared_from: int = 0
+    """Users who lately got in from an address that make it a shared one, which is not blocked; 0: none do."""
+    raised_for_shared: bool = False
+    """Whether the threshold is multiplied by the users of a shared address, at most by 10: many people fail oftener
+    than one."""
     where: Condition | None = None
     """Only events that meet this count."""
     then: Condition | None = None

@@ -27,6 +27,10 @@ MARK_TTL_MS = 15 * 60_000
 minute (syslog-ng, Fluentd); 15 minutes covers several. Source: docs/ingest.md."""
 LATE_DELIVERY_MS = 15 * 60_000
 """How long a window outlives its events, so that what is delivered late still meets them."""
+SHARED_ADDRESS = "shared_address"
+"""Instead of a rule's name in the key of who got in from an address."""
+SHARED_MEMORY_MS = 7 * 86_400_000
+"""For how long a user who got in makes an address a shared one: people come back to their office within a week."""
 LONGEST_SUBJECT_BYTES = 128
 """Longer subjects stand hashed in a key: their text is an attacker's."""
 
@@ -67,6 +71,8 @@ class Crossed(msgspec.Struct, frozen=True):
     first_at: int
     at: int
     count: int
+    shared_users: int = 0
+    """As in `Finding`."""
 
 
 def window_key(shard: int, rule: str, subject: str) -> str:
@@ -138,30 +144,36 @@ class Windows:
         self, shard: int, groups: Sequence[Group], mark: str | None
     ) -> tuple[bool, list[Crossed]]:
         keys = [batch_key(shard, mark or "none"), findings_key(shard)]
+        keys += [window_key(shard, group.key, group.subject) for group in groups]
         args: list[Any] = [MARK_TTL_MS if mark else 0, self._emit]
+        shared: dict[str, int] = {}
         for group in groups:
             rule = group.rule
-            keys.append(window_key(shard, group.key, group.subject))
+            place = 0
+            if rule.shared_from:
+                key = window_key(shard, SHARED_ADDRESS, group.subject)
+                place = shared.setdefault(key, len(keys) + len(shared) + 1)
             args.append(
                 self._encode(
                     (
                         rule.kind.value,
                         rule.threshold,
                         rule.window_ms,
-                        2 * rule.window_ms + self._late_delivery_ms,
+                        max(2 * rule.window_ms + self._late_delivery_ms, rule.memory_ms),
                         rule.min_volume,
                         group.meta,
                         group.times,
                         group.values,
                         [part for pair in group.evidence for part in pair],
+                        place,
+                        rule.shared_from,
+                        int(rule.raised_for_shared),
+                        rule.memory_ms or SHARED_MEMORY_MS,
                     )
                 )
             )
-        reply = await self._script(keys=keys, args=args)
-        found = [
-            Crossed(groups[reply[i]], reply[i + 1], reply[i + 2], reply[i + 3])
-            for i in range(1, len(reply), 4)
-        ]
+        reply = await self._script(keys=[*keys, *shared], args=args)
+        found = [Crossed(groups[reply[i]], *reply[i + 1 : i + 5]) for i in range(1, len(reply), 5)]
         return bool(reply[0]), found
 
 
@@ -189,12 +201,14 @@ def read_finding(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Fin
     """A finding from its entry in the stream. Raises: ValueError where the entry is not one of ours."""
     try:
         meta = msgspec.json.decode(fields[b"meta"])
+        meta["threshold"] = int(fields.get(b"threshold", meta["threshold"]))
         texts = msgspec.msgpack.decode(fields[b"evidence"]) or []
         counted = {
             "id": f"{shard}:{entry_id.decode()}",
             "first_at": int(fields[b"first_at"]),
             "at": int(fields[b"at"]),
             "count": int(fields[b"count"]),
+            "shared_users": int(fields.get(b"users", 0)),
             "evidence": [msgspec.json.decode(text) for text in texts],
         }
         return msgspec.convert({**meta, **counted, "why": why(meta, counted)}, Finding)

@@ -69,3 +69,41 @@ def streak_findings(arrivals: list[tuple[int, bool]], n: int, window: int) -> li
             found.append((row[0], t, n))
             row = []
     return found
+
+
+def score_findings(arrivals: list[tuple[int, int, str]], n: int, window: int) -> list[tuple[int, int, int]]:
+    """Findings of a score over (time, hundredths of a point, hash) in order of time.
+
+    Points count in full within a window, half in the one before and a quarter in the one before that.
+    """
+    kept: list[tuple[int, int, str]] = []
+    found = []
+    for t, points, mark in arrivals:
+        if mark and any(m == mark and t - a < window for a, _, m in kept):
+            continue
+        kept.append((t, points, mark))
+        alive = [(a, p, m) for a, p, m in kept if t - a < 3 * window]
+        total = sum(p * (1.0, 0.5, 0.25)[(t - a) // window] for a, p, _ in alive)
+        if total >= 100 * n:
+            found.append((alive[0][0], t, len(alive)))
+            kept = []
+    return found
+
+
+def newcomer_findings(
+    arrivals: list[tuple[int, str]], n: int, window: int, memory: int
+) -> list[tuple[int, int, int]]:
+    """n bad events ('') within a window before a good one from a place not known yet, in order of time."""
+    bad: list[int] = []
+    known: dict[str, int] = {}
+    found = []
+    for t, place in arrivals:
+        if place == "":
+            bad.append(t)
+            continue
+        known = {p: at for p, at in known.items() if t - at <= memory}
+        if known and place not in known and len(bad) >= n and t - bad[-n] < window:
+            found.append((bad[-n], t, n))
+            bad = []
+        known[place] = t
+    return found

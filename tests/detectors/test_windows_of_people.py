@@ -1,0 +1,187 @@
+"""Scores, newcomers, journeys and shared addresses in a real Redis: against oracles, in disorder, bounded."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from window_oracle import newcomer_findings, score_findings
+
+from detectors.finding import Action, Severity
+from detectors.rule import Kind, Rule
+from detectors.windows import SHARED_ADDRESS, Group, Windows, findings_key, meta_of, read_finding, window_key
+
+T0 = 1_764_000_000_000
+WINDOW = 60_000
+HOUR = 3_600_000
+SUBJECT = "198.51.100.7"
+LONDON, PARIS, NEW_YORK = (51.5, -0.1, 10, 1), (48.9, 2.4, 10, 2), (40.7, -74.0, 10, 3)
+MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def rule_of(kind: Kind, n: int = 1, window_ms: int = WINDOW, **more) -> Rule:
+    return Rule("auth_failures", n, window_ms, (Action.BLOCK_IP,), Severity.HIGH, kind=kind, **more)
+
+
+def group(rule: Rule, times, values, name: str | None = None) -> Group:
+    return Group(rule, SUBJECT, name or rule.name, meta_of(rule, SUBJECT), list(times), list(values), [])
+
+
+async def fed(redis: Redis, *groups: Group) -> list[tuple[int, int, int]]:
+    _, crossed = await Windows(redis).apply(groups, None)
+    return [(c.first_at, c.at, c.count) for c in crossed]
+
+
+def scored(rule: Rule, *events: tuple[int, int, str]) -> Group:
+    """Events as (ms after T0, hundredths, hash)."""
+    return group(rule, [T0 + t for t, _, _ in events], [x for _, p, h in events for x in (p, h)])
+
+
+@MANY
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from([0, 1, 30, 99, 100, 250]), st.sampled_from([20, 50, 100, 200]), st.sampled_from(["", "", "a", "b"])),
+        min_size=1,
+        max_size=60,
+    ),
+    n=st.integers(1, 4),
+    size=st.integers(1, 9),
+)  # fmt: skip
+async def test_a_score_agrees_with_the_oracle_however_it_is_cut(redis: Redis, steps, n, size):
+    t, arrivals = T0, []
+    for ahead, points, mark in steps:
+        t += ahead
+        arrivals.append((t, points, mark))
+    await redis.flushall()
+    rule, found = rule_of(Kind.SCORE, n, 100), []
+    for start in range(0, len(arrivals), size):
+        part = arrivals[start : start + size]
+        found += await fed(redis, group(rule, [a[0] for a in part], [x for a in part for x in a[1:]]))
+    assert found == score_findings(arrivals, n, 100)
+
+
+@pytest.mark.parametrize(
+    ("events", "fires"),
+    [
+        ([(i * 14_999, 100, "") for i in range(5)], True),
+        ([(i * 1000, 100, "") for i in range(4)], False),
+        ([(i * 1000, 50, f"h{i}") for i in range(10)], True),
+        ([(i * 1000, 50, "same") for i in range(10)], False),
+        ([(0, 200, ""), (1, 200, ""), (2, 100, "")], True),
+        # Three a minute, minute after minute: 3 + 1.5 + 0.75 points.
+        ([(i * 20_000, 100, "") for i in range(20)], True),
+        # One a minute for an hour is no attack.
+        ([(i * 60_000, 100, "") for i in range(60)], False),
+    ],
+)
+async def test_weak_signs_add_up_and_fade(redis: Redis, events, fires):
+    assert bool(await fed(redis, scored(rule_of(Kind.SCORE, 5), *events))) is fires
+
+
+async def test_a_score_in_disorder_fires_as_well(redis: Redis):
+    rule = rule_of(Kind.SCORE, 5)
+    for t in (40_000, 0, 30_000, 10_000):
+        assert await fed(redis, scored(rule, (t, 100, ""))) == []
+    assert await fed(redis, scored(rule, (20_000, 100, ""))) == [(T0, T0 + 40_000, 5)]
+
+
+async def test_a_score_keeps_no_more_than_its_points_need_and_expires(redis: Redis):
+    rule = rule_of(Kind.SCORE, 5)
+    for start in range(0, 3000, 100):
+        await fed(redis, scored(rule, *((start + i, 1, "") for i in range(100))))
+    key = window_key(0, rule.name, SUBJECT)
+    assert await redis.strlen(key) < 175 * 16
+    assert 0 < await redis.pttl(key) <= 2 * WINDOW + 15 * 60_000
+
+
+@MANY
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 60), st.sampled_from(["", "", "", "a", "b", "c"])), min_size=1, max_size=50
+    ),
+    n=st.integers(1, 4),
+)
+async def test_newcomers_agree_with_the_oracle(redis: Redis, steps, n):
+    t, arrivals = T0, []
+    for ahead, place in steps:
+        t += ahead
+        arrivals.append((t, place))
+    await redis.flushall()
+    rule = rule_of(Kind.NEWCOMER, n, 100, memory_ms=500)
+    found = await fed(redis, group(rule, *zip(*arrivals, strict=True)))
+    assert found == newcomer_findings(arrivals, n, 100, 500)
+
+
+async def test_known_places_are_few_and_kept_for_their_time(redis: Redis):
+    rule = rule_of(Kind.NEWCOMER, 3, memory_ms=30 * 24 * HOUR)
+    await fed(redis, group(rule, [T0 + i for i in range(500)], [f"{i:016x}" for i in range(500)]))
+    key = window_key(0, rule.name, SUBJECT)
+    assert await redis.strlen(key) < 40 * 32
+    assert 29 * 24 * HOUR < await redis.pttl(key) <= 30 * 24 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("journey", "fires"),
+    [
+        ([(0, LONDON), (HOUR, NEW_YORK)], True),
+        ([(HOUR, NEW_YORK), (0, LONDON)], True),
+        ([(0, LONDON), (8 * HOUR, NEW_YORK)], False),
+        ([(0, LONDON), (60_000, PARIS)], False),  # 340 km: databases err by as much
+        ([(0, LONDON), (HOUR, (*NEW_YORK[:3], 1))], False),  # the same carrier
+        ([(0, (*LONDON[:3], 0)), (HOUR, (*NEW_YORK[:3], 0))], True),  # no carrier known
+        ([(0, (51.5, -0.1, 3000, 1)), (HOUR, (40.7, -74.0, 3000, 3))], False),  # nobody knows where
+        ([(0, LONDON), (0, LONDON), (1, LONDON)], False),
+    ],
+)
+async def test_a_journey_faster_than_an_airliner_is_found(redis: Redis, journey, fires):
+    rule = rule_of(Kind.TRAVEL, 1, 24 * HOUR)
+    found = []
+    for t, place in journey:
+        found += await fed(redis, group(rule, [T0 + t], [place]))
+    assert bool(found) is fires
+
+
+async def test_who_travels_to_and_fro_is_told_of_each_time_and_kept_small(redis: Redis):
+    rule = rule_of(Kind.TRAVEL, 1, 24 * HOUR)
+    places = [(LONDON, NEW_YORK)[i % 2] for i in range(40)]
+    assert len(await fed(redis, group(rule, [T0 + i * 1000 for i in range(40)], places))) == 39
+    assert await redis.strlen(window_key(0, rule.name, SUBJECT)) < 8 * 48 + 64
+
+
+SHARED = rule_of(Kind.SHARED, 1, memory_ms=7 * 24 * HOUR)
+
+
+def entered(users: int, at: int) -> Group:
+    return group(SHARED, [T0 + at] * users, [f"user{i}" for i in range(users)], SHARED_ADDRESS)
+
+
+@pytest.mark.parametrize(
+    ("users", "at", "shared"),
+    [(5, -2 * HOUR, 5), (4, -2 * HOUR, 0), (5, -HOUR // 2, 0), (5, -8 * 24 * HOUR, 0), (40, -2 * HOUR, 40)],
+)
+async def test_an_address_is_shared_where_enough_different_users_got_in_for_long_enough(
+    redis: Redis, users, at, shared
+):
+    rule = rule_of(Kind.COUNT, 3, shared_from=5)
+    await fed(redis, entered(users, at))
+    _, [crossed] = await Windows(redis).apply([group(rule, [T0, T0 + 1, T0 + 2], [])], None)
+    assert crossed.shared_users == shared
+    [(entry, fields)] = await redis.xrange(findings_key(0))
+    assert read_finding(0, entry, fields).shared_users == shared
+
+
+async def test_the_threshold_of_a_shared_address_is_raised_by_its_users_and_at_most_tenfold(redis: Redis):
+    rule = rule_of(Kind.COUNT, 3, shared_from=5, raised_for_shared=True)
+    await fed(redis, entered(6, -2 * HOUR))
+    assert await fed(redis, group(rule, [T0 + i for i in range(17)], [])) == []
+    assert await fed(redis, group(rule, [T0 + 17], [])) == [(T0, T0 + 17, 18)]
+    [(entry, fields)] = await redis.xrange(findings_key(0))
+    assert read_finding(0, entry, fields).threshold == 18
+    await fed(redis, entered(50, -2 * HOUR))
+    assert len(await fed(redis, group(rule, [T0 + HOUR + i for i in range(60)], []))) == 2
+
+
+async def test_users_of_an_address_are_remembered_for_a_week_and_few(redis: Redis):
+    await fed(redis, group(SHARED, [T0] * 300, [f"{i:016x}" for i in range(300)], SHARED_ADDRESS))
+    key = window_key(0, SHARED_ADDRESS, SUBJECT)
+    assert await redis.strlen(key) < 66 * 48
+    assert 6 * 24 * HOUR < await redis.pttl(key) <= 7 * 24 * HOUR
