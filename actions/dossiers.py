@@ -7,11 +7,11 @@
 
 import msgspec
 
-from actions.geo import Place
 from actions.neighbours import Neighbour
 from actions.storage import Client, act_key, short, storage_errors
 from actions.timeline import INCIDENT_TTL_MS
 from detectors.finding import Evidence
+from detectors.geo import Place
 
 
 class EarlierBlock(msgspec.Struct, frozen=True):

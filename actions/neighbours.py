@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from actions.geo import Geo
 from actions.networks import vicinity
 from actions.storage import DAY_MS, Client, act_key, storage_errors, text_of
 from detectors.finding import Finding, SubjectKind
+from detectors.geo import Geo
 
 NEAR_TTL_MS = 7 * DAY_MS
 NEAR_KEPT = 256

@@ -9,7 +9,6 @@ from actions.blocklist import BRAKE_LIMIT, BRAKE_WINDOW_MS, Blocklist
 from actions.counters import Counters, NoCounters
 from actions.dossiers import Dossiers
 from actions.feed import Feed
-from actions.geo import Geo
 from actions.incident_moves import IncidentMoves
 from actions.incidents import Incidents
 from actions.neighbours import Neighbours
@@ -19,6 +18,7 @@ from actions.outbox import Channel, LogChannel, Outbox
 from actions.reviews import GRACE_MS, Reviews
 from actions.storage import Client
 from actions.timeline import Timeline
+from detectors.geo import Geo
 
 
 @dataclass(frozen=True)

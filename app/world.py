@@ -11,7 +11,6 @@ from pathlib import Path
 import structlog
 from redis.asyncio import Redis
 
-from actions.geo import Geo
 from actions.networks import NeverBlock
 from actions.responder import Responder
 from actions.world import World
@@ -29,6 +28,7 @@ from app.tokens import TokenStore
 from detectors.addresses import Networks
 from detectors.engine import Engine
 from detectors.errors import ConfigError, StorageError
+from detectors.geo import Geo
 from detectors.windows import Windows
 
 MOST_PROCESSES = 1024

@@ -10,7 +10,6 @@ from actions import alert_admin, block_ip, create_incident, investigate
 from actions.block import BlockStatus, Outcome
 from actions.block_ip import BRAKE_RULE, blockable
 from actions.dossiers import dossier_key
-from actions.geo import Geo
 from actions.incident import Entity, Entry, Incident
 from actions.incidents import IncidentFilter
 from actions.neighbours import NEAR_KEPT, NEAR_TTL_MS, near_key, vicinity
@@ -18,6 +17,7 @@ from actions.outbox import MessageKind
 from actions.timeline import INCIDENT_TTL_MS
 from actions.world import World
 from detectors.finding import Evidence, Finding, Mode, Priority, Severity, SubjectKind
+from detectors.geo import Geo
 from detectors.timestamps import to_rfc3339
 
 

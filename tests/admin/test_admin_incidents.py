@@ -6,9 +6,9 @@ import pytest
 from admin_desk import NOW, Desk, finding
 
 from actions.dossiers import Dossier, EarlierBlock
-from actions.geo import Place
 from actions.neighbours import Neighbour
 from detectors.finding import Severity
+from detectors.geo import Place
 
 FIELDS = ["rule", "title", "severity", "priority", "status", "subject", "event_count"]
 FIELDS += ["first_seen", "last_seen", "triggered_at", "allowed_actions"]

@@ -39,7 +39,11 @@ def scored(rule: Rule, *events: tuple[int, int, str]) -> Group:
 @MANY
 @given(
     steps=st.lists(
-        st.tuples(st.sampled_from([0, 1, 30, 99, 100, 250]), st.sampled_from([20, 50, 100, 200]), st.sampled_from(["", "", "a", "b"])),
+        st.tuples(
+            st.sampled_from([0, 1, 30, 99, 100, 250]),
+            st.sampled_from([20, 50, 100, 200]),
+            st.sampled_from(["", "", "a", "b"]),
+        ),
         min_size=1,
         max_size=60,
     ),

@@ -4,13 +4,14 @@ Nothing is fetched: without a database there is no answer. Reading is in memory 
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from geoip2.database import Reader
 from geoip2.errors import AddressNotFoundError
 from maxminddb import InvalidDatabaseError
 
-from actions.networks import network_of
+from detectors.addresses import parse_address
 from detectors.errors import ConfigError
 
 
@@ -24,6 +25,22 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     organization: str | None = None
 
 
+class Spot(NamedTuple):
+    """Where on earth an address is, and how far the database may err."""
+
+    latitude: float
+    longitude: float
+    radius_km: int
+    """Of the circle that holds the address, as the database says; 100 where it does not say."""
+    asn: int
+    """0: not known."""
+
+
+UNKNOWN_RADIUS_KM = 100
+"""Where a database gives no accuracy radius. Source: MaxMind gives 5 to 1,000 km, for most networks 100 or less."""
+SPOTS_KEPT = 16_384
+
+
 class Geo:
     """Reads the city (or country) database and the ASN database; each may be absent."""
 
@@ -31,6 +48,7 @@ class Geo:
         """Raises: ConfigError naming the file that is missing, no database, or one of another kind."""
         self._city = _open(city_db, "City", "Country", "Enterprise") if city_db else None
         self._asn = _open(asn_db, "ASN") if asn_db else None
+        self._spots: dict[str, Spot | None] = {}
 
     @property
     def is_configured(self) -> bool:
@@ -39,15 +57,35 @@ class Geo:
 
     def look_up(self, value: str) -> Place | None:
         """The place of an address, or of a network's first address; None where nothing is known of it."""
-        try:
-            address = str(network_of(value).network_address)
-        except ValueError:
+        address = parse_address(value.partition("/")[0])
+        if address is None:
             return None
         country, city = self._place(address)
         asn, organization = self._network(address)
         if country is None and city is None and asn is None:
             return None
         return Place(country, city, asn, organization)
+
+    def locate(self, address: str) -> Spot | None:
+        """The spot of a canonical address; None where there is no database of cities or it does not know."""
+        if self._city is None or "Country" in self._city.metadata().database_type:
+            return None
+        if address not in self._spots:
+            if len(self._spots) >= SPOTS_KEPT:
+                self._spots.clear()
+            self._spots[address] = self._spot(address)
+        return self._spots[address]
+
+    def _spot(self, address: str) -> Spot | None:
+        assert self._city is not None  # noqa: S101 - the caller has just looked
+        try:
+            found = self._city.city(address).location
+        except (AddressNotFoundError, InvalidDatabaseError):
+            return None
+        if found.latitude is None or found.longitude is None:
+            return None
+        radius = found.accuracy_radius or UNKNOWN_RADIUS_KM
+        return Spot(found.latitude, found.longitude, radius, self._network(address)[0] or 0)
 
     def close(self) -> None:
         """Closes the files."""

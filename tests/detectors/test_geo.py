@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from actions.geo import Geo, Place
 from detectors.errors import ConfigError
+from detectors.geo import Geo, Place
 
 
 def test_an_address_has_a_city_a_country_and_a_provider(corpora: Path) -> None:
@@ -61,3 +61,16 @@ def test_a_wrong_file_stops_the_start_and_is_named(corpora: Path, tmp_path: Path
     ]:
         with pytest.raises(ConfigError, match=name):
             Geo(city, asn)
+
+
+def test_an_address_has_a_spot_with_its_radius_and_network(corpora: Path) -> None:
+    geo = Geo(corpora / "GeoIP2-City-Test.mmdb", corpora / "GeoLite2-ASN-Test.mmdb")
+    spot = geo.locate("89.160.20.112")
+    assert spot is not None
+    assert (round(spot.latitude), round(spot.longitude), spot.radius_km, spot.asn) == (58, 16, 76, 29518)
+    assert geo.locate("81.2.69.142") is not None
+    assert geo.locate("203.0.113.9") is None
+    geo.close()
+    country = Geo(corpora / "GeoLite2-Country-Test.mmdb")
+    assert country.locate("81.2.69.142") is None
+    country.close()
