@@ -95,6 +95,10 @@ def explain_rule(rule: "Rule") -> dict[str, Any]:
         Kind.RATIO: f"{rule.threshold}% of at least {rule.min_volume} in {window}, per {per}",
         Kind.STREAK: f"{rule.threshold} in a row, per {per}",
         Kind.SEQUENCE: f"{rule.threshold} in {window} and then the other, per {per}",
+        Kind.SCORE: f"{rule.threshold} points in {window}, fading after it, per {per}",
+        Kind.NEWCOMER: f"{rule.threshold} in {window} and then one from a new network, per {per}",
+        Kind.TRAVEL: f"two in {window} too far apart for their time, per {per}",
+        Kind.SHARED: "never",
     }[rule.kind]
     actions = []
     for action in rule.actions:

@@ -23,13 +23,24 @@ SECTIONS = {
 }
 PATH_LISTS = ("login_paths", "login_forms", "health_paths")
 KEYS = frozenset(
-    {*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"}
+    {
+        *SECTIONS,
+        *PATH_LISTS,
+        "never_block",
+        "block_private",
+        "brake",
+        "review_grace",
+        "health_check",
+        "shared_addresses",
+    }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
 DEFAULT_BRAKE = (500, 600_000)
 """Blocks, and milliseconds. A broken log format makes thousands of "attackers"; no real attack that a
 blocklist stops makes 500 new ones in ten minutes."""
 DEFAULT_REVIEW_GRACE_MS = 86_400_000
+MOST_SHARED_USERS = 50
+"""As many users of an address are told apart, and a few more. Source: detectors/lua/count_batch.lua."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,8 @@ class Policy:
     health_paths: tuple[str, ...] = DEFAULT_HEALTH_PATHS
     review_grace_ms: int = DEFAULT_REVIEW_GRACE_MS
     health_check: HealthCheck | None = None
+    shared_from: int = 0
+    """Users of one address that make it a shared one, which is not blocked; 0: none do."""
 
     @property
     def digest(self) -> str:
@@ -111,7 +124,16 @@ def load_policy(text: str, source: str) -> Policy:
         health_paths=health_paths,
         review_grace_ms=grace.parse(parse_duration) if grace else DEFAULT_REVIEW_GRACE_MS,
         health_check=check,
+        shared_from=_shared_from(top["shared_addresses"]) if "shared_addresses" in top else 0,
     )
+
+
+def _shared_from(value: Value) -> int:
+    """`shared_addresses: {users: 5}`."""
+    members = value.members({"users"})
+    if "users" not in members:
+        value.fail("needs users: how many different ones make an address a shared one, such as 5")
+    return members["users"].integer(2, MOST_SHARED_USERS)
 
 
 def _networks(value: Value) -> tuple[str, ...]:

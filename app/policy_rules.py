@@ -17,6 +17,8 @@ RULE_KEYS = frozenset(
 MAX_THRESHOLD = 10_000
 SHORTEST_WINDOW_MS = 1000
 LONGEST_WINDOW_MS = 30 * 86_400_000
+OWN_SUBJECTS = frozenset({Kind.SEQUENCE, Kind.TRAVEL})
+"""Kinds of rules that mean nothing by another subject."""
 HEALTH_RULE = "health_check_failure"
 
 
@@ -27,6 +29,8 @@ def read_rule(value: Value, default: Rule) -> Rule:
     actions = members["action"].choices(Action) if "action" in members else default.actions
     group_by = members["group_by"].choices(SubjectKind) if "group_by" in members else default.group_by
     distinct = members["distinct"].choice(SubjectKind) if "distinct" in members else default.distinct
+    if "group_by" in members and default.kind in OWN_SUBJECTS:
+        members["group_by"].fail(f"{default.name} follows {by_default(default)} and nobody else")
     if distinct is not None and "distinct" in members:
         if kind not in (Kind.COUNT, Kind.DISTINCT):
             members["distinct"].fail(f"{default.name} does not count values")
@@ -55,10 +59,17 @@ def read_rule(value: Value, default: Rule) -> Rule:
     )
 
 
+def by_default(rule: Rule) -> str:
+    """Whom a rule counts for, in words: `ip`, `ip and user`."""
+    return " and ".join(kind.value for kind in rule.group_by)
+
+
 def _threshold(members: dict[str, Value], default: Rule) -> tuple[int, int, Kind]:
     threshold, window_ms = default.threshold, default.window_ms
     if "threshold" in members:
         value = members["threshold"]
+        if default.kind is Kind.TRAVEL:
+            value.fail(f"{default.name} has no threshold: it compares two logins")
         if default.kind is Kind.RATIO:
             threshold, window = _percentage(value), None
         else:

@@ -73,7 +73,12 @@ def blocked(crossed: Iterable[Crossed], policy: Policy) -> dict[str, tuple[int, 
     for one in crossed:
         rule, subject = one.group.rule, one.group.subject
         is_block = Action.BLOCK_IP in rule.actions and rule.mode is Mode.ENFORCE
-        if is_block and rule.group_by[0] is SubjectKind.IP and not never_blocked(subject, policy):
+        if (
+            is_block
+            and not one.shared_users
+            and rule.group_by[0] is SubjectKind.IP
+            and not never_blocked(subject, policy)
+        ):
             first, rules = found.setdefault(subject, (one.at, set()))
             found[subject] = (min(first, one.at), rules | {rule.name})
     return found

@@ -11,4 +11,5 @@ def site_of(policy: Policy) -> Site:
         own.login_paths if policy.login_paths is None else policy.login_paths,
         own.login_forms if policy.login_forms is None else policy.login_forms,
         policy.health_paths,
+        policy.shared_from,
     )

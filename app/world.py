@@ -75,7 +75,7 @@ class AppWorld:
 
     def take_policy(self, policy: Policy) -> None:
         """Put a policy in force in this process: called by the policy store whenever it changed."""
-        self.engine = make_engine(policy, self.settings, self.engine.windows, self.metrics)
+        self.engine = make_engine(policy, self.settings, self.engine.windows, self.metrics, self.actions.geo)
         blocklist = self.actions.blocklist
         blocklist.never_block = never_block(policy, self.settings)
         blocklist.brake_limit = policy.brake_blocks
@@ -116,7 +116,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         version=found_version,
         policy=store,
         redis=redis,
-        engine=make_engine(policy, settings, Windows(redis, shards=settings.shards), metrics),
+        engine=make_engine(policy, settings, Windows(redis, shards=settings.shards), metrics, actions.geo),
         actions=actions,
         responder=Responder(actions, shards=settings.shards, consumer=consumer),
         feed=feed,
@@ -160,7 +160,7 @@ def take_slot(data_dir: Path) -> tuple[int, str]:
     raise ConfigError(f"BARTIZAN_DATA_DIR: {data_dir}: {MOST_PROCESSES} processes use it already")
 
 
-def make_engine(policy: Policy, settings: Settings, windows: Windows, metrics: Metrics) -> Engine:
+def make_engine(policy: Policy, settings: Settings, windows: Windows, metrics: Metrics, geo: Geo) -> Engine:
     """The detectors of a policy, counting in these windows. One that fails is counted and logged by name."""
 
     def on_failure(detector: str, error: Exception) -> None:
@@ -173,6 +173,7 @@ def make_engine(policy: Policy, settings: Settings, windows: Windows, metrics: M
         fingerprint_key=fingerprint_key(settings),
         site=site_of(policy),
         trusted_proxies=Networks(settings.trusted_proxies),
+        geo=geo,
         on_failure=on_failure,
     )
 

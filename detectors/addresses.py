@@ -49,6 +49,12 @@ def subject_of(address: str) -> str:
     return str(IPv6Network((address, SUBJECT_PREFIX_V6), strict=False))
 
 
+@lru_cache(maxsize=65_536)
+def network_around(address: str) -> str:
+    """The /24 of a canonical IPv4 address, the /48 of an IPv6 one: one site's, as far as an address can tell."""
+    return str(ip_network(f"{address}/{48 if ':' in address else 24}", strict=False))
+
+
 class Networks:
     """A short list of networks: the trusted proxies, the shippers, an allowlist."""
 

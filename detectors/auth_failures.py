@@ -13,6 +13,8 @@ from detectors.detector import Detector, Look, Surroundings, Verdict, is_one_of,
 from detectors.event import Event
 from detectors.scanner import ENCODED
 
+LOGIN = "login"
+"""Tag of records that name a login path."""
 LOGIN_FORM = "login_form"
 """Tag of records that name a login form."""
 

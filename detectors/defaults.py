@@ -7,7 +7,7 @@ MINUTE_MS = 60_000
 
 BLOCK, TELL, LOOK_INTO = Action.BLOCK_IP, Action.ALERT_ADMIN, Action.INVESTIGATE
 IP, USER, KEY = SubjectKind.IP, SubjectKind.USER, SubjectKind.KEY
-HIGH, MEDIUM = Severity.HIGH, Severity.MEDIUM
+CRITICAL, HIGH, MEDIUM = Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM
 HOUR_MS = 60 * MINUTE_MS
 
 
@@ -21,16 +21,19 @@ def _different(
     severity: Severity = HIGH,
 ) -> Rule:
     """A rule that counts different values; `what` is None where its detector says what must differ."""
-    return Rule(name, threshold, window_ms, actions, severity, Kind.DISTINCT, (by,), what)
+    raised = by is SubjectKind.IP
+    return Rule(
+        name, threshold, window_ms, actions, severity, Kind.DISTINCT, (by,), what, raised_for_shared=raised
+    )
 
 
 DEFAULTS: dict[str, Rule] = {
     rule.name: rule
     for rule in (
         # Thresholds of these four: the operator's document (security_alerts).
-        Rule("auth_failures", 10, MINUTE_MS, (Action.BLOCK_IP,), Severity.HIGH),
-        Rule("rate_limit_violations", 50, MINUTE_MS, (Action.ALERT_ADMIN,), Severity.MEDIUM),
-        Rule("suspicious_activity", 5, MINUTE_MS, (Action.INVESTIGATE,), Severity.HIGH),
+        Rule("auth_failures", 10, MINUTE_MS, (Action.BLOCK_IP,), Severity.HIGH, raised_for_shared=True),
+        Rule("rate_limit_violations", 50, MINUTE_MS, (TELL,), Severity.MEDIUM, raised_for_shared=True),
+        Rule("suspicious_activity", 5, MINUTE_MS, (Action.INVESTIGATE,), Severity.HIGH, kind=Kind.SCORE),
         Rule(
             "api_key_exposure",
             1,
@@ -64,12 +67,31 @@ DEFAULTS: dict[str, Rule] = {
         _different("credential_stuffing", 10, 5 * MINUTE_MS, (BLOCK, TELL), IP, USER),
         _different("password_spraying", 15, HOUR_MS, (TELL,), IP, USER),
         _different("distributed_brute_force", 8, 30 * MINUTE_MS, (TELL,), USER, IP),
-        Rule("slow_brute_force", 30, 24 * HOUR_MS, (BLOCK,), HIGH, Kind.STREAK),
+        Rule("slow_brute_force", 30, 24 * HOUR_MS, (BLOCK,), HIGH, Kind.STREAK, raised_for_shared=True),
         _different("token_cracking", 10, 5 * MINUTE_MS, (BLOCK, TELL), IP, None),
         _different("key_shared", 10, HOUR_MS, (TELL,), KEY, None),
         _different("object_enumeration", 20, 5 * MINUTE_MS, (TELL, LOOK_INTO), IP, None),
         _different("not_found_churn", 20, MINUTE_MS, (LOOK_INTO,), IP, None, MEDIUM),
         _different("user_agent_churn", 10, 10_000, (LOOK_INTO,), IP, None, MEDIUM),
+        Rule("client_error_rate", 80, MINUTE_MS, (LOOK_INTO,), MEDIUM, Kind.RATIO, min_volume=20),
+        Rule(
+            "account_takeover",
+            5,
+            15 * MINUTE_MS,
+            (Action.CREATE_INCIDENT_IMMEDIATE,),
+            CRITICAL,
+            Kind.SEQUENCE,
+        ),
+        Rule(
+            "leaked_key_in_use",
+            2,
+            7 * 24 * HOUR_MS,
+            (Action.CREATE_INCIDENT_IMMEDIATE,),
+            CRITICAL,
+            Kind.DISTINCT,
+            (KEY,),
+        ),
+        Rule("impossible_travel", 1, 24 * HOUR_MS, (TELL,), MEDIUM, Kind.TRAVEL, (USER,)),
     )
 }
 

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 from detectors.addresses import Networks
 from detectors.decoding import decode_target, normal_path
 from detectors.event import Event
+from detectors.geo import Geo, Spot
 from detectors.guide import Guide
 from detectors.redact import SecretFinder
 from detectors.rule import Rule
@@ -30,6 +31,10 @@ class Verdict(NamedTuple):
     """Narrows the window to events of one sort, such as one route."""
     place: str = ""
     """Narrows the window likewise, and the incident too: where a key stands."""
+    points: int = 100
+    """Scores: what it weighs, in hundredths of a point."""
+    spot: Spot | None = None
+    """Journeys: where the client is."""
 
 
 class Look(NamedTuple):
@@ -58,6 +63,9 @@ class Surroundings:
     """A login form that answers 200 to a failed POST, where success is a redirect."""
     health_paths: tuple[str, ...] = ("/api/health", "/health")
     trusted: Networks = field(default_factory=Networks, kw_only=True)
+    geo: Geo = field(default_factory=Geo, kw_only=True)
+    named: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """The rules that the policy names."""
     secrets: SecretFinder = field(kw_only=True)
     scanner: Scanner = field(kw_only=True)
 

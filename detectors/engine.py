@@ -6,22 +6,27 @@ The way of a batch, top to bottom: `process` cuts it into chunks; `_select` scan
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from detectors.account_takeover import AccountTakeover
 from detectors.addresses import Networks, client_address, subject_of
 from detectors.api_key_exposure import ApiKeyExposure
-from detectors.auth_failures import LOGIN_FORM, AuthFailures
+from detectors.auth_failures import LOGIN, LOGIN_FORM, AuthFailures
+from detectors.client_error_rate import ClientErrorRate
 from detectors.credential_stuffing import CredentialStuffing
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.distributed_brute_force import DistributedBruteForce
 from detectors.event import Batch, Event
 from detectors.evidence import EvidenceClerk
 from detectors.finding import SubjectKind
+from detectors.geo import Geo
 from detectors.health_check_failure import HEALTH, HealthCheckFailure
 from detectors.high_error_rate import HighErrorRate
+from detectors.impossible_travel import ImpossibleTravel
 from detectors.key_shared import KeyShared
+from detectors.leaked_key_in_use import LeakedKeyInUse
 from detectors.not_found_churn import NotFoundChurn
 from detectors.object_enumeration import ObjectEnumeration
 from detectors.password_spraying import PasswordSpraying
@@ -29,7 +34,8 @@ from detectors.rate_limit_violations import RateLimitViolations
 from detectors.redact import SecretFinder
 from detectors.rule import Kind, Rule
 from detectors.scanner import ENCODED, Pattern, Scanner, Tag, load_patterns
-from detectors.security_breach import LOGIN, SecurityBreach
+from detectors.security_breach import SecurityBreach
+from detectors.shared_address import SHARED_RULE, SharedAddress
 from detectors.slow_brute_force import SlowBruteForce
 from detectors.suspicious_activity import SuspiciousActivity
 from detectors.timestamps import event_time_ms
@@ -58,8 +64,13 @@ DETECTORS: dict[str, Callable[[Rule, Surroundings], Detector]] = {
     "object_enumeration": ObjectEnumeration,
     "not_found_churn": NotFoundChurn,
     "user_agent_churn": UserAgentChurn,
+    "account_takeover": AccountTakeover,
+    "leaked_key_in_use": LeakedKeyInUse,
+    "impossible_travel": ImpossibleTravel,
 }
-"""Detectors that look at single events; high_error_rate looks at whole batches."""
+"""Detectors that look at single events."""
+Tally = HighErrorRate | ClientErrorRate
+"""Detectors that look at whole batches: high_error_rate, client_error_rate."""
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -68,6 +79,8 @@ class Site(msgspec.Struct, frozen=True):
     login_paths: tuple[str, ...] = Surroundings.login_paths
     login_forms: tuple[str, ...] = Surroundings.login_forms
     health_paths: tuple[str, ...] = Surroundings.health_paths
+    shared_from: int = 0
+    """Users of one address that make it a shared one; 0: none do."""
 
 
 class Processed(NamedTuple):
@@ -101,6 +114,7 @@ class Engine:
         fingerprint_key: bytes,
         site: Site | None = None,
         trusted_proxies: Networks | None = None,
+        geo: Geo | None = None,
         on_failure: Callable[[str, Exception], object] = lambda _name, _error: None,
     ) -> None:
         """Compiles the pattern database the first time in a process: one to two seconds of CPU.
@@ -118,6 +132,7 @@ class Engine:
         )
         self.scanner = Scanner(load_patterns("keys") + load_patterns("attacks"), tags)
         self.secrets = SecretFinder(self.scanner, fingerprint_key)
+        rules = [_for_shared(rule, site.shared_from) for rule in rules]
         around = Surroundings(
             site.login_paths,
             site.login_forms,
@@ -125,12 +140,21 @@ class Engine:
             trusted=self._trusted,
             secrets=self.secrets,
             scanner=self.scanner,
+            geo=geo or Geo(),
+            named=frozenset(rule.name for rule in rules),
         )
-        rules = tuple(rules)
         looking = [rule for rule in rules if rule.name in DETECTORS]
         self._detectors = [DETECTORS[rule.name](rule, around) for rule in looking]
-        self._tallies = [HighErrorRate(r) for r in rules if r.kind is Kind.RATIO]
         self._names = {d: r.name for d, r in zip(self._detectors, looking, strict=True)}
+        if site.shared_from and any(rule.shared_from for rule in looking):
+            shared = SharedAddress(SHARED_RULE, around)
+            self._detectors.append(shared)
+            self._names[shared] = SHARED_RULE.name
+        self._tallies: list[Tally] = [
+            HighErrorRate(rule) if rule.name == "high_error_rate" else ClientErrorRate(rule, self._trusted)
+            for rule in rules
+            if rule.kind is Kind.RATIO
+        ]
         self._wants_keys = any(d.keys for d in self._detectors)
         self._wants_all = [d for d in self._detectors if d.everything]
         statuses = {status for d in self._detectors for status in d.statuses}
@@ -242,19 +266,29 @@ class Engine:
             event = batch.events[counted.index]
             repeat = max(1, event.repeat)
             group.times.extend([counted.at] * repeat)
-            if rule.kind is Kind.DISTINCT:
-                group.values.extend([_hash(self._value(counted.verdict, event) or "")] * repeat)
-            elif rule.kind in (Kind.STREAK, Kind.SEQUENCE):
-                group.values.extend([int(counted.verdict.good)] * repeat)
+            group.values.extend(self._values(counted.verdict, event) * repeat)
             if number < EVIDENCE_AT_EACH_END or number >= last:
                 group.evidence.append((counted.at, self._evidence(batch, counted, hits)))
         return group
+
+    def _values(self, verdict: Verdict, event: Event) -> list[Any]:
+        """What lua/count_batch.lua wants to know of one event, by the kind of rule."""
+        kind = verdict.rule.kind
+        if kind is Kind.DISTINCT:
+            return [_hash(self._value(verdict, event) or "")]
+        if kind in (Kind.STREAK, Kind.SEQUENCE):
+            return [int(verdict.good)]
+        if kind is Kind.SCORE:
+            return [verdict.points, _hash(verdict.value) if verdict.value else ""]
+        if kind in (Kind.NEWCOMER, Kind.SHARED):
+            return [_hash(verdict.value or "") if verdict.good else ""]
+        return [verdict.spot] if kind is Kind.TRAVEL else []
 
     def _subject(self, verdict: Verdict, event: Event) -> tuple[str | None, str]:
         """Whom a verdict counts for, and what narrows the window; None where the event does not say."""
         first, *rest = verdict.rule.group_by
         subject = self._part(first, verdict, event)
-        narrow = f":{verdict.rule.kind.value}" if verdict.rule.kind is Kind.SEQUENCE else ""
+        narrow = f":{verdict.rule.kind.value}" if verdict.rule.kind in _NARROWED else ""
         for part in (verdict.narrow, verdict.place):
             if part:
                 narrow += f":{_hash(part)}"
@@ -298,12 +332,25 @@ class Engine:
             may_hold_secret=may_hold_secret,
         )
 
-    def _tallied(self, tally: HighErrorRate, batch: Batch) -> list[Group]:
+    def _tallied(self, tally: Tally, batch: Batch) -> list[Group]:
         rule, groups = tally.rule, []
-        for host, (times, values) in tally.tally(batch).items():
-            subject = self.secrets.redact(host) or "*"
-            groups.append(Group(rule, subject, rule.name, meta_of(rule, subject), times, values, []))
+        for counted, (times, values) in tally.tally(batch).items():
+            subject = self.secrets.redact(counted) or "*"
+            group = Group(rule, subject, rule.name, meta_of(rule, subject), times, values, [])
+            group.is_aside = tally.is_aside(values)
+            groups.append(group)
         return groups
+
+
+_NARROWED = frozenset({Kind.SEQUENCE, Kind.NEWCOMER})
+"""Kinds of windows that a rule has beside another one of the same subject."""
+
+
+def _for_shared(rule: Rule, shared_from: int) -> Rule:
+    """The rule with what it must know of shared addresses: only addresses are shared."""
+    if rule.group_by[0] is not SubjectKind.IP or rule.kind is Kind.RATIO:
+        return rule
+    return msgspec.structs.replace(rule, shared_from=shared_from)
 
 
 def _hash(text: str) -> str:

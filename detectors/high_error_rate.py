@@ -52,6 +52,10 @@ class HighErrorRate:
                 count[1] += number if status >= 500 else 0
         return self._by_host(counts)
 
+    def is_aside(self, _values: list[int]) -> bool:
+        """Never: what a batch adds up to depends on the batch alone. See `Group.is_aside`."""
+        return False
+
     def _bucket_of(self, timestamp: object, received_ms: int) -> int:
         if self._by_tens and type(timestamp) is str and len(timestamp) == TENS and timestamp[10] in "T ":
             timestamp += "0Z"

@@ -53,6 +53,8 @@ class Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_entropy: float = 0.0
     skip: tuple[str, ...] = ()
     failed: bool = False
+    points: int = 0
+    """What an attack's request weighs, in hundredths of a point; 0: what its severity does (suspicious_activity)."""
 
     def prefilter_expression(self) -> str:
         """What the one database looks for on behalf of this pattern."""

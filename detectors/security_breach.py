@@ -1,8 +1,9 @@
 """security_breach: it looks as if somebody got in.
 
-Looks at: a login that succeeds after ten failures of the same address and user within 15 minutes; a secret file
-(`/.env`, `/.git/config`, a private key, a dump) that was served with content.
-Why: both need a person at once.
+Looks at: a login that succeeds after ten failures of the same address and user within 15 minutes; an exposed key that
+a second address uses; a secret file (`/.env`, `/.git/config`, a private key, a dump) that was served with content. The
+first two are left to account_takeover and leaked_key_in_use where the policy names these.
+Why: all three need a person at once.
 When it is wrong: a site that answers every path with one page serves no secret. The second secret file of the same
 size on one host is taken for such a page and does not count any more; the first cannot be told apart.
 Default: the first one opens an incident of the highest priority.
@@ -14,12 +15,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from detectors.auth_failures import LOGIN_FORM, failure_of, is_login_success
+from detectors.account_takeover import takeover_rule, takeover_verdict
+from detectors.auth_failures import LOGIN, LOGIN_FORM
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.event import Event
-from detectors.finding import SubjectKind
-from detectors.rule import Kind, Rule
-from detectors.scanner import ENCODED
+from detectors.leaked_key_in_use import in_use_rule, keys_in_use
+from detectors.rule import Rule
+from detectors.scanner import ENCODED, load_patterns
 from detectors.suspicious_activity import attacks_in
 
 FAILURES_BEFORE_SUCCESS = 10
@@ -41,43 +43,40 @@ SERVED_SECRETS = frozenset(
 """Patterns whose answer with content means that a secret has left the house."""
 MOST_HOSTS = 1000
 """Hosts whose sizes are remembered; a client may send any Host header."""
-LOGIN = "login"
-"""Tag of records that name a login path."""
 
 
 class SecurityBreach(Detector):
     """Watches logins that succeed at last, and secret files that are served."""
 
     statuses = frozenset({401, 403})
-    tags = frozenset({LOGIN, LOGIN_FORM, ENCODED, *SERVED_SECRETS})
+    tags = frozenset({LOGIN, LOGIN_FORM, ENCODED, *SERVED_SECRETS, *(p.id for p in load_patterns("keys"))})
     outcomes = True
 
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         super().__init__(rule, site)
         self._served: dict[str, dict[int, str]] = {}
-        self._takeover = msgspec.structs.replace(
-            rule,
-            kind=Kind.SEQUENCE,
-            threshold=FAILURES_BEFORE_SUCCESS,
-            window_ms=WINDOW_MS,
-            group_by=(SubjectKind.IP, SubjectKind.USER),
-        )
+        sequence = msgspec.structs.replace(rule, threshold=FAILURES_BEFORE_SUCCESS, window_ms=WINDOW_MS)
+        self._takeover = None if "account_takeover" in site.named else takeover_rule(sequence)
+        self._in_use = None if "leaked_key_in_use" in site.named else in_use_rule(rule)
 
     def judge(self, look: Look) -> Iterable[Verdict]:
-        """At most one verdict."""
+        """A verdict for each sign of a breach."""
+        verdict = takeover_verdict(look.event, self._site, self._takeover) if self._takeover else None
+        if verdict is not None:
+            return (verdict,)
+        in_use = keys_in_use(look, self._site, self._in_use) if self._in_use and look.hits else ()
+        return (*in_use, *self._served_secrets(look))
+
+    def _served_secrets(self, look: Look) -> Iterable[Verdict]:
         event = look.event
-        reason = failure_of(event, self._site)
-        if reason:
-            return (Verdict(self._takeover, reason),)
-        if is_login_success(event, self._site):
-            return (Verdict(self._takeover, "login succeeded", good=True),)
-        if event.status in (200, 206) and event.method != "HEAD" and event.bytes:
-            for pattern, matched in attacks_in(look, self._site.scanner):
-                if pattern.id in SERVED_SECRETS and not self._is_one_page_for_all(event, pattern.id):
-                    return (
-                        Verdict(self._rule, f"{matched} was served with {event.bytes} bytes ({pattern.id})"),
-                    )
-        return ()
+        if event.status not in (200, 206) or event.method == "HEAD" or not event.bytes:
+            return
+        if not any(isinstance(hit, str) or hit.id in SERVED_SECRETS for hit in look.hits):
+            return
+        for pattern, matched in attacks_in(look, self._site.scanner):
+            if pattern.id in SERVED_SECRETS and not self._is_one_page_for_all(event, pattern.id):
+                yield Verdict(self._rule, f"{matched} was served with {event.bytes} bytes ({pattern.id})")
+                return
 
     def _is_one_page_for_all(self, event: Event, pattern_id: str) -> bool:
         """Whether another secret file of this host had the very same size."""

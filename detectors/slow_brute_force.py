@@ -2,7 +2,8 @@
 
 Looks at: failed and successful authentications of one address; a success starts over.
 Why: one attempt every few minutes passes under every limit per minute.
-Default: 30 failures in 24 hours without a success from one address, which is then blocked.
+Default: 30 failures in 24 hours without a success from one address, which is then blocked; and, told from these, half
+as many within a 24th of the window (15 in an hour) and twice as many within seven windows (60 in a week).
 When it is wrong: a device with an old password; its user agent and path are always the same.
 Source: ATT&CK T1110.001; OWASP ASVS 2.2.1 allows no more than 100 failures an hour for one account, NIST SP 800-63B
 100 in a row.
@@ -10,24 +11,40 @@ Source: ATT&CK T1110.001; OWASP ASVS 2.2.1 allows no more than 100 failures an h
 
 from collections.abc import Iterable
 
-from detectors.auth_failures import LOGIN_FORM, failure_of, is_login_success
-from detectors.detector import Detector, Look, Verdict
+import msgspec
+
+from detectors.auth_failures import LOGIN, LOGIN_FORM, failure_of, is_login_success
+from detectors.detector import Detector, Look, Surroundings, Verdict
+from detectors.rule import Rule
 from detectors.scanner import ENCODED
-from detectors.security_breach import LOGIN
 
 
 class SlowBruteForce(Detector):
-    """Follows the streak of failures of each address."""
+    """Follows the streak of failures of each address, over hours, days and a week."""
 
     statuses = frozenset({401, 403})
     tags = frozenset({LOGIN, LOGIN_FORM, ENCODED})
     outcomes = True
 
+    def __init__(self, rule: Rule, site: Surroundings) -> None:
+        super().__init__(rule, site)
+        spans = (
+            (max(2, rule.threshold // 2), rule.window_ms // 24),
+            (2 * rule.threshold, 7 * rule.window_ms),
+        )
+        self._rules = [
+            rule,
+            *(msgspec.structs.replace(rule, threshold=n, window_ms=max(1000, w)) for n, w in spans),
+        ]
+
     def judge(self, look: Look) -> Iterable[Verdict]:
-        """A bad verdict for a failure, a good one for a success."""
+        """For each span a bad verdict for a failure, a good one for a success."""
         reason = failure_of(look.event, self._site)
         if reason:
-            return (Verdict(self._rule, reason),)
+            return [Verdict(rule, reason, narrow=str(rule.window_ms)) for rule in self._rules]
         if is_login_success(look.event, self._site):
-            return (Verdict(self._rule, "login succeeded", good=True),)
+            return [
+                Verdict(rule, "login succeeded", good=True, narrow=str(rule.window_ms))
+                for rule in self._rules
+            ]
         return ()

@@ -1,19 +1,25 @@
 """suspicious_activity: requests that nobody makes by accident.
 
 Looks at: the decoded target, the user agent and the referer, by the patterns of patterns/attacks/*.toml: probing for
-secrets and administration pages, traversal, injection, known attack tools, what is no request at all. One request
-counts once.
+secrets and administration pages, traversal, injection, known attack tools, what is no request at all; and, as weak
+signs, refused requests for different pages. One request counts once, by its heaviest sign.
 Why: scanners ask for what real clients never do, and ask for much of it in little time.
-Default: 5 in a minute from one address; investigates.
+Points: an attack 1, one that nobody makes by accident 2, a doubtful one 0.5; a page that is not there, forbidden or
+refused 0.5 once in a window for each route, 0.2 where a link led there, nothing for pictures, scripts and what browsers
+ask for by themselves. Points count in full for a window, half in the next, a quarter in the third.
+Default: 5 points in a minute from one address; investigates.
 Source: ATT&CK T1595.002, T1595.003 (active scanning), T1190; OWASP OAT-014 (vulnerability scanning); the operator's
 document.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from detectors.decoding import decode_target, normal_path, values_of
-from detectors.detector import Detector, Look, Verdict
+from detectors.detector import Detector, Look, Surroundings, Verdict, is_one_of, path_of
 from detectors.event import Event
+from detectors.finding import Severity
+from detectors.object_enumeration import route_of
 from detectors.redact import compiled
 from detectors.scanner import ENCODED, Pattern, Scanner, load_patterns
 from detectors.sql_tokens import is_sql_injection
@@ -23,6 +29,7 @@ LONGEST_QUOTE = 80
 LONGEST_FIELD = 4_096
 """Characters of the user agent, the referer and an unreadable line that are read."""
 LONGEST_TARGET = 16_384
+LONGEST_ROUTE = 512
 VALUES_AT_EACH_END = 8
 """Of a query with more values that have an attack's characters in them, the first and the last are read singly."""
 
@@ -30,15 +37,53 @@ CONFIRMED_BY_VALUE: dict[str, Callable[[str], bool]] = {"sqli.tokens": is_sql_in
 """Patterns whose regex only says that it is worth looking; these functions say whether it is so, value by value."""
 
 
-class SuspiciousActivity(Detector):
-    """Confirms what the scan thinks it saw, field by field."""
+ATTACK_POINTS, CERTAIN_POINTS = 100, 200
+"""Hundredths of a point of an attack, and of a critical one, whose pattern names none. Source: the graded anomaly
+scores of OWASP CRS (5 for critical, 4 and 3 below)."""
+REFUSED = frozenset({400, 403, 404, 405, 410, 414, 431, 501})
+"""Answers to what no client of the site would ask for. Source: RFC 9110; CrowdSec's http-probing (400, 403, 404)."""
+REFUSED_POINTS, FOLLOWED_POINTS = 50, 20
+_BY_ITSELF = re.compile(
+    r"\.(?:png|jpe?g|gif|ico|svg|webp|avif|css|m?js|map|woff2?|ttf|otf|eot|mp[34]|webm|pdf)$|"
+    r"^/(?:robots|ads|app-ads|humans|security)\.txt$|^/\.well-known(?:/|$)|^/sitemap[\w-]{0,40}\.xml(?:\.gz)?$|"
+    r"^/(?:site\.webmanifest|manifest\.json|browserconfig\.xml|crossdomain\.xml)$",
+    re.IGNORECASE,
+)
+"""What pages and browsers ask for without a person's doing. Source: CrowdSec leaves out static files likewise."""
 
+
+class SuspiciousActivity(Detector):
+    """Confirms what the scan thinks it saw, field by field, and weighs it."""
+
+    statuses = REFUSED
     tags = frozenset({ENCODED, *(p.id for p in load_patterns("attacks"))})
 
     def judge(self, look: Look) -> Iterable[Verdict]:
-        """One verdict where any pattern is confirmed, naming the first."""
-        matched = next(attacks_in(look, self._site.scanner), None)
-        return (Verdict(self._rule, f"{matched[1]} ({matched[0].id})"),) if matched else ()
+        """One verdict, of the heaviest sign; none where there is no sign."""
+        if look.hits:
+            attacks = list(attacks_in(look, self._site.scanner))
+            if attacks:
+                pattern, matched = max(attacks, key=lambda attack: points_of(attack[0]))
+                return (Verdict(self._rule, f"{matched} ({pattern.id})", points=points_of(pattern)),)
+        sign = refused_route(look.event, self._site)
+        return (Verdict(self._rule, sign[0], value=sign[1], points=sign[2]),) if sign else ()
+
+
+def points_of(pattern: Pattern) -> int:
+    """What an attack weighs, in hundredths of a point."""
+    return pattern.points or (CERTAIN_POINTS if pattern.severity is Severity.CRITICAL else ATTACK_POINTS)
+
+
+def refused_route(event: Event, site: Surroundings) -> tuple[str, str, int] | None:
+    """A weak sign: what was refused, its route (which counts once), its points. None where it says nothing."""
+    if event.status not in REFUSED or not event.path:
+        return None
+    path = path_of(event)
+    if _BY_ITSELF.search(path[:LONGEST_ROUTE]) or (event.status == 403 and is_one_of(path, site.login_paths)):
+        return None
+    route, _ = route_of(path)
+    points = FOLLOWED_POINTS if event.referer else REFUSED_POINTS
+    return f"status {event.status} on {path[:LONGEST_QUOTE]!r}", route, points
 
 
 def attacks_in(look: Look, scanner: Scanner) -> Iterator[tuple[Pattern, str]]:

@@ -4,7 +4,7 @@
 |---|---|---|---|
 | `bartizan:{SHARD}:batch:MARK` | string | 15 minutes | one per marked batch |
 | `bartizan:{SHARD}:findings` | stream, group `responder` | none | what waits; entries are deleted once handled |
-| `bartizan:{SHARD}:w:RULE:SUBJECT` | string, cmsgpack | two windows and 15 minutes | 4 times the threshold, 10 texts |
+| `bartizan:{SHARD}:w:RULE:SUBJECT` | string, cmsgpack | two windows and 15 minutes; who got in from where 7 or 30 days | 4 times the threshold (35 for points), 10 texts; 32 networks, 64 users |
 """
 
 import asyncio
@@ -45,6 +45,9 @@ class Group(msgspec.Struct):
     times: list[int]
     values: list[Any]
     evidence: list[tuple[int, str]]
+    is_aside: bool = False
+    """Made from what this process remembers, not from the batch alone: a repeat of the batch may bring it where the
+    first did not, so it must not decide whether the batch is known."""
 
 
 class Meta(msgspec.Struct, frozen=True):
@@ -127,18 +130,23 @@ class Windows:
         Raises: StorageError; the caller must not acknowledge, and the sender's retry completes the work.
         """
         by_shard: dict[int, list[Group]] = {}
+        aside: dict[int, list[Group]] = {}
         for group in groups:
-            by_shard.setdefault(self.shard_of(group.subject), []).append(group)
+            shard = self.shard_of(group.subject)
+            (aside if group.is_aside else by_shard).setdefault(shard, []).append(group)
         if mark is not None:
             by_shard.setdefault(self.shard_of(mark), [])
-        if not by_shard:
-            return True, []
+        for shard in by_shard.keys() & aside.keys():
+            by_shard[shard] += aside.pop(shard)
         try:
             replies = await asyncio.gather(*(self._call(s, g, mark) for s, g in by_shard.items()))
+            is_new = any(applied for applied, _ in replies) or not by_shard
+            if is_new and aside:
+                replies += await asyncio.gather(*(self._call(s, g, None) for s, g in aside.items()))
         except (RedisError, OSError, TimeoutError) as error:
             raise StorageError(f"counting failed: {type(error).__name__}: {error}") from error
         crossed = [c for applied, found in replies if applied for c in found]
-        return any(applied for applied, _ in replies), crossed
+        return is_new, crossed
 
     async def _call(
         self, shard: int, groups: Sequence[Group], mark: str | None
