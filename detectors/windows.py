@@ -4,7 +4,10 @@
 |---|---|---|---|
 | `bartizan:{SHARD}:batch:MARK` | string | 15 minutes | one per marked batch |
 | `bartizan:{SHARD}:findings` | stream, group `responder` | none | what waits; entries are deleted once handled |
-| `bartizan:{SHARD}:w:RULE:SUBJECT` | string, cmsgpack | two windows and 15 minutes; who got in from where 7 or 30 days | 4 times the threshold (35 for points), 10 texts; 32 networks, 64 users |
+| `bartizan:{SHARD}:w:RULE:SUBJECT` | string, cmsgpack | two windows, 15 minutes; 7 or 30 days | see Bounds |
+
+Bounds: 4 times the threshold of times (35 times of points), 10 texts, 32 networks of a user, 64 users of an address.
+Windows of newcomers live for 30 days, those of shared addresses for 7.
 """
 
 import asyncio
