@@ -11,6 +11,7 @@ from ipaddress import ip_network
 
 from app.durations import format_duration, parse_duration
 from app.policy_nodes import Value, read_document
+from app.policy_own_rules import Example, read_own_rules
 from app.policy_rules import read_rule, with_alert_threshold
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.rule import Kind, Rule
@@ -23,7 +24,7 @@ SECTIONS = {
 }
 PATH_LISTS = ("login_paths", "login_forms", "health_paths")
 KEYS = frozenset(
-    {*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"}
+    {*SECTIONS, *PATH_LISTS, "rules", "never_block", "block_private", "brake", "review_grace", "health_check"}
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
 DEFAULT_BRAKE = (500, 600_000)
@@ -65,6 +66,8 @@ class Policy:
     health_paths: tuple[str, ...] = DEFAULT_HEALTH_PATHS
     review_grace_ms: int = DEFAULT_REVIEW_GRACE_MS
     health_check: HealthCheck | None = None
+    examples: tuple[Example, ...] = ()
+    """What the own rules must match and must not; policy_tests.py runs them."""
 
     @property
     def digest(self) -> str:
@@ -77,7 +80,7 @@ class Policy:
 
 
 def load_policy(text: str, source: str) -> Policy:
-    """The policy that this text states.
+    """The policy that this text states. The examples of its own rules are read, not run (policy_tests.py).
 
     Raises: ConfigError naming source, line and key: `policy.yaml line 4: security_alerts.x: unknown key`.
     """
@@ -96,12 +99,13 @@ def load_policy(text: str, source: str) -> Policy:
         with_alert_threshold(rules, top, check.alert_threshold)
         if not check.is_polled and check.endpoint not in health_paths:
             health_paths = (*health_paths, check.endpoint)
+    own, examples = read_own_rules(top["rules"]) if "rules" in top else ([], [])
     brake_blocks, brake_window_ms = _brake(top["brake"]) if "brake" in top else DEFAULT_BRAKE
     grace = top.get("review_grace")
     return Policy(
         source=source,
         text=text,
-        rules=tuple(rules.values()),
+        rules=(*rules.values(), *own),
         never_block=_networks(top["never_block"]) if "never_block" in top else (),
         block_private=top["block_private"].boolean() if "block_private" in top else False,
         brake_blocks=brake_blocks,
@@ -111,6 +115,7 @@ def load_policy(text: str, source: str) -> Policy:
         health_paths=health_paths,
         review_grace_ms=grace.parse(parse_duration) if grace else DEFAULT_REVIEW_GRACE_MS,
         health_check=check,
+        examples=tuple(examples),
     )
 
 

@@ -18,6 +18,8 @@ Value = str | int | float | bool
 
 LONGEST_REGEX_TEXT = 4_096
 """Characters of a field that a regex reads."""
+LARGEST_PROGRAM_BYTES = 1 << 20
+"""Of one regex, with the states that it makes while it reads."""
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,9})?")
 _BETTER = {Op.GT: min, Op.GTE: min, Op.LT: max, Op.LTE: max}
 """Of several limits, the one that is the easiest to meet."""
@@ -163,6 +165,7 @@ def compile_regex(pattern: str) -> Anything:
     """The RE2 program of a pattern, which reads bytes. Raises: ConfigError in words for people."""
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = LARGEST_PROGRAM_BYTES
     try:
         return re2.compile(pattern.encode("utf-8", "replace"), options)
     except re2.error as error:
