@@ -5,8 +5,7 @@ from functools import lru_cache
 from operator import attrgetter
 
 from detectors.addresses import Networks, client_address
-from detectors.decoding import decode_target
-from detectors.detector import path_of
+from detectors.decoding import decode_target, normal_path
 from detectors.errors import ConfigError
 from detectors.event import Event
 from detectors.suspicious_activity import target_of
@@ -17,7 +16,8 @@ Read = Callable[[Event, bytes], FieldValue]
 NUMBERS = frozenset({"status", "bytes", "duration_ms", "repeat"})
 TEXTS = frozenset(Event.__struct_fields__) - NUMBERS
 DECODED = frozenset({"decoded_target", "decoded_path"})
-"""What the server understood: percent-escapes and other disguises removed (decoding.py)."""
+"""What the server understood: percent-escapes and other disguises removed (decoding.py), and of the path `//` and
+`/./` folded."""
 ADDRESSES = frozenset({"ip", "client_ip"})
 """`ip` is the client's canonical address, found through the trusted proxies; `client_ip` stands as it was logged."""
 FIELDS = NUMBERS | TEXTS | DECODED | {"ip", "target", "record"}
@@ -84,7 +84,7 @@ def _decoded_target(event: Event, _record: bytes) -> FieldValue:
 
 
 def _decoded_path(event: Event, _record: bytes) -> FieldValue:
-    return _path(event.path) if event.path and event.path not in ABSENT else None
+    return _path(event.path) if event.path is not None and event.path not in ABSENT else None
 
 
 def _record(_event: Event, record: bytes) -> FieldValue:
@@ -96,7 +96,7 @@ _decode = lru_cache(REMEMBERED)(decode_target)
 
 @lru_cache(REMEMBERED)
 def _path(path: str) -> str:
-    return path_of(Event(path=path))
+    return normal_path(decode_target(path.partition("?")[0]))
 
 
 # What is worked out rather than taken; a further one (a country, a network's owner) is one more line.

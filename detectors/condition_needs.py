@@ -82,7 +82,7 @@ def _of_all(parts: list[Needs]) -> Needs:
     only = [part.statuses for part in parts if part == Needs(part.statuses)]
     if len(only) > 1:
         parts = [*parts, Needs(reduce(frozenset.intersection, only))]
-    return min(parts, key=Needs.cost, default=ANYTHING)
+    return min(parts, key=lambda part: (part.cost(), len(part.statuses)), default=ANYTHING)
 
 
 def _one_of(parts: Iterable[Needs]) -> Needs:

@@ -170,7 +170,8 @@ async def check_policy(world: World, _: Viewer, body: CheckInput) -> CheckModel:
 async def replace_policy(world: World, actor: Admin, body: PolicyInput) -> PolicyModel:
     """Put a policy in force and write it to its file; a wrong one is refused and the old one stays.
 
-    Wrong is also one whose own rules fail their tests. The file is no part of Redis, so the audit entry is written first: a change without an entry cannot be.
+    Wrong is also one whose own rules fail their tests.
+    The file is no part of Redis, so the audit entry is written first: a change without an entry cannot be.
     """
     before = world.policy.current
     policy = load_policy(body.text, world.policy.path.name)
