@@ -1,14 +1,16 @@
 """`bartizan policy`: is a policy right, and what does it mean?"""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli_output import Json, print_json, print_table
+from app.cli_output import Json, print_json, print_table, printable
 
 if TYPE_CHECKING:
     from app.policy import Policy
+    from app.policy_tests import Result
     from detectors.rule import Rule
 
 policy = typer.Typer(help="Check and explain a policy.", no_args_is_help=True)
@@ -20,7 +22,8 @@ def check(
     file: Annotated[Path, typer.Argument(help="The policy to check.")] = Path("policy.yaml"),
     as_json: Json = False,
 ) -> None:
-    """Say whether a policy would be taken; exit 1 and the line where it would not."""
+    """Say whether a policy would be taken, and run the tests of its own rules; exit 1 and the line where not."""
+    from app.policy_tests import failure_of, run_examples
     from detectors.errors import ConfigError
 
     try:
@@ -31,10 +34,28 @@ def check(
         print_json({"valid": False, "error": str(error)})
         raise typer.Exit(1) from error
     names = [rule.name for rule in found.rules]
+    results = run_examples(found)
+    failure = failure_of(found, results)
     if as_json:
-        print_json({"valid": True, "digest": found.digest, "rules": names})
+        tests = [asdict(result) for result in results]
+        if failure is None:
+            print_json({"valid": True, "digest": found.digest, "rules": names, "tests": tests})
+        else:
+            print_json({"valid": False, "error": failure, "tests": tests})
+            raise typer.Exit(1)
+    elif failure is not None:
+        _print_failures(found, results)
+        raise typer.Exit(1)
     else:
-        typer.echo(f"{file}: good, {len(names)} rules: {', '.join(names)}")
+        tested = f"; {len(results)} tests passed" if results else ""
+        typer.echo(f"{file}: good, {len(names)} rules: {', '.join(names)}{tested}")
+
+
+def _print_failures(found: "Policy", results: "list[Result]") -> None:
+    for result in results:
+        if not result.passed:
+            where = f"{found.source} line {result.line}: rules.{result.rule}.tests.{result.example}"
+            typer.echo(printable(f"bartizan: {where}: {result.why}"), err=True)
 
 
 @policy.command()
@@ -58,9 +79,21 @@ def explain(
         return
     typer.echo(f"{found.source} ({found.digest})\n")
     print_table(rows, COLUMNS, "no rules: nothing is watched")
+    for row in rows:
+        _print_details(row)
     off = _off(found)
     if off:
         typer.echo(f"\nOff: {', '.join(off)}")
+
+
+def _print_details(row: dict[str, Any]) -> None:
+    """What does not fit the table: the title, the condition and the references of a rule that has them."""
+    details = [(key, row[key]) for key in ("title", "where", "then_where", "references") if row.get(key)]
+    if details:
+        typer.echo(f"\n{row['rule']}")
+    for key, text in details:
+        words = {"then_where": "then", "references": "see"}.get(key, key)
+        typer.echo(printable(f"  {words}: {', '.join(text) if key == 'references' else text}"))
 
 
 def _read(file: Path) -> "Policy":
@@ -84,14 +117,16 @@ def _off(found: "Policy") -> list[str]:
 def explain_rule(rule: "Rule") -> dict[str, Any]:
     """One rule in words: when it fires, and what follows."""
     from app.durations import format_duration
+    from detectors.condition_words import describe
     from detectors.finding import Action, Mode
     from detectors.rule import Kind
 
     window = format_duration(rule.window_ms)
+    what = rule.distinct_field or rule.distinct or ""
     per = " and ".join(kind.value for kind in rule.group_by)
     fires_at = {
         Kind.COUNT: f"{rule.threshold} in {window}, per {per}",
-        Kind.DISTINCT: f"{rule.threshold} different {rule.distinct or ''} in {window}, per {per}",
+        Kind.DISTINCT: f"{rule.threshold} different {what} in {window}, per {per}",
         Kind.RATIO: f"{rule.threshold}% of at least {rule.min_volume} in {window}, per {per}",
         Kind.STREAK: f"{rule.threshold} in a row, per {per}",
         Kind.SEQUENCE: f"{rule.threshold} in {window} and then the other, per {per}",
@@ -110,4 +145,18 @@ def explain_rule(rule: "Rule") -> dict[str, Any]:
     then = ", ".join(actions)
     if rule.mode is not Mode.ENFORCE:
         then = f"{rule.mode.value} only: {then}"
-    return {"rule": rule.name, "fires_at": fires_at, "then": then, "severity": rule.severity.value}
+    row: dict[str, Any] = {
+        "rule": rule.name,
+        "fires_at": fires_at,
+        "then": then,
+        "severity": rule.severity.value,
+    }
+    if rule.title:
+        row["title"] = rule.title
+    if rule.where is not None:
+        row["where"] = describe(rule.where)
+    if rule.then is not None:
+        row["then_where"] = describe(rule.then)
+    if rule.references:
+        row["references"] = list(rule.references)
+    return row

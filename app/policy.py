@@ -11,6 +11,7 @@ from ipaddress import ip_network
 
 from app.durations import format_duration, parse_duration
 from app.policy_nodes import Value, read_document
+from app.policy_own_rules import Example, read_own_rules
 from app.policy_rules import read_rule, with_alert_threshold
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.rule import Kind, Rule
@@ -32,6 +33,7 @@ KEYS = frozenset(
         "review_grace",
         "health_check",
         "shared_addresses",
+        "rules",
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -78,6 +80,8 @@ class Policy:
     health_check: HealthCheck | None = None
     shared_from: int = 0
     """Users of one address that make it a shared one, which is not blocked; 0: none do."""
+    examples: tuple[Example, ...] = ()
+    """What the own rules must match and must not; policy_tests.py runs them."""
 
     @property
     def digest(self) -> str:
@@ -90,7 +94,7 @@ class Policy:
 
 
 def load_policy(text: str, source: str) -> Policy:
-    """The policy that this text states.
+    """The policy that this text states. The examples of its own rules are read, not run (policy_tests.py).
 
     Raises: ConfigError naming source, line and key: `policy.yaml line 4: security_alerts.x: unknown key`.
     """
@@ -109,12 +113,13 @@ def load_policy(text: str, source: str) -> Policy:
         with_alert_threshold(rules, top, check.alert_threshold)
         if not check.is_polled and check.endpoint not in health_paths:
             health_paths = (*health_paths, check.endpoint)
+    own, examples = read_own_rules(top["rules"]) if "rules" in top else ([], [])
     brake_blocks, brake_window_ms = _brake(top["brake"]) if "brake" in top else DEFAULT_BRAKE
     grace = top.get("review_grace")
     return Policy(
         source=source,
         text=text,
-        rules=tuple(rules.values()),
+        rules=(*rules.values(), *own),
         never_block=_networks(top["never_block"]) if "never_block" in top else (),
         block_private=top["block_private"].boolean() if "block_private" in top else False,
         brake_blocks=brake_blocks,
@@ -125,6 +130,7 @@ def load_policy(text: str, source: str) -> Policy:
         review_grace_ms=grace.parse(parse_duration) if grace else DEFAULT_REVIEW_GRACE_MS,
         health_check=check,
         shared_from=_shared_from(top["shared_addresses"]) if "shared_addresses" in top else 0,
+        examples=tuple(examples),
     )
 
 

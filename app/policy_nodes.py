@@ -1,5 +1,6 @@
 """YAML with its line numbers: every error names the key and the line."""
 
+import re
 from collections.abc import Callable, Collection
 from difflib import get_close_matches
 from enum import Enum
@@ -14,6 +15,10 @@ LARGEST_BYTES = 262_144
 LONGEST_LIST = 10_000
 NULL_TAG = "tag:yaml.org,2002:null"
 BOOL_TAG = "tag:yaml.org,2002:bool"
+INT_TAG = "tag:yaml.org,2002:int"
+FLOAT_TAG = "tag:yaml.org,2002:float"
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}")
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
@@ -54,34 +59,76 @@ class Value:
         """Whether nothing stands here."""
         return isinstance(self._node, ScalarNode) and self._node.tag == NULL_TAG
 
+    @property
+    def line(self) -> int:
+        """Where it begins, counted from 1."""
+        return self._node.start_mark.line + 1
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether keys and values stand here."""
+        return isinstance(self._node, MappingNode)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a list stands here."""
+        return isinstance(self._node, SequenceNode)
+
     def members(self, known: Collection[str]) -> dict[str, "Value"]:
         """The values of a mapping by key; nothing at all is an empty one.
 
         An unknown key and a key that stands twice are errors on their own line.
         """
+        return {name: value for name, (key, value) in self.entries().items() if key.must_be_in(known)}
+
+    def entries(self) -> dict[str, tuple["Value", "Value"]]:
+        """The keys and values of a mapping by key, whatever the keys; nothing at all is an empty one."""
         if self.is_null:
             return {}
         if not isinstance(self._node, MappingNode):
             self.fail("must be a mapping of keys to values")
-        found: dict[str, Value] = {}
+        found: dict[str, tuple[Value, Value]] = {}
         for key_node, node in self._node.value:
             name = key_node.value if isinstance(key_node, ScalarNode) else "(not a name)"
             path = f"{self.path}.{name}" if self.path else name
             here = Value(self._source, path, key_node)
-            if name not in known:
-                near = get_close_matches(name, sorted(known), n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-                here.fail(f"unknown key; {hint}")
             if name in found:
                 here.fail("stands here a second time")
-            found[name] = Value(self._source, path, node)
+            found[name] = here, Value(self._source, path, node)
         return found
+
+    def must_be_in(self, known: Collection[str], what: str = "key") -> bool:
+        """True for a key that is known; else an error that names the nearest."""
+        name = self._node.value if isinstance(self._node, ScalarNode) else "(not a name)"
+        if name not in known:
+            near = get_close_matches(name, sorted(known), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+            self.fail(f"unknown {what}; {hint}")
+        return True
 
     def text(self) -> str:
         """A single value as it is written."""
         if not isinstance(self._node, ScalarNode) or self.is_null or not self._node.value.strip():
             self.fail("needs one value")
         return str(self._node.value).strip()
+
+    def verbatim(self) -> str:
+        """A single value with its blanks, as a text to compare with."""
+        if not isinstance(self._node, ScalarNode) or self.is_null or not self._node.value:
+            self.fail("needs one value")
+        return str(self._node.value)
+
+    def scalar(self) -> str | int | float | bool:
+        """A single value of the type that YAML sees in it."""
+        text = self.verbatim()
+        tag = self._node.tag
+        if tag == BOOL_TAG:
+            return self.boolean()
+        if tag == INT_TAG and _INTEGER.fullmatch(text):
+            return int(text)
+        if tag == FLOAT_TAG and _DECIMAL.fullmatch(text):
+            return float(text)
+        return text
 
     def parse(self, parse: Callable[[str], T]) -> T:
         """The value through a parser whose ValueError is made for people."""

@@ -3,7 +3,9 @@
 import msgspec
 
 from app.durations import parse_duration, parse_rate
+from app.policy_conditions import read_condition
 from app.policy_nodes import Value
+from detectors.conditions import Condition
 from detectors.defaults import DEFAULTS
 from detectors.finding import Action, Mode, Severity, SubjectKind
 from detectors.rule import Kind, Rule
@@ -11,25 +13,29 @@ from detectors.rule import Kind, Rule
 RULE_KEYS = frozenset(
     {
         *("threshold", "action", "group_by", "distinct", "severity", "mode"),
-        *("duration", "max_duration", "window", "min_volume"),
+        *("duration", "max_duration", "window", "min_volume", "where"),
     }
 )
 MAX_THRESHOLD = 10_000
 SHORTEST_WINDOW_MS = 1000
 LONGEST_WINDOW_MS = 30 * 86_400_000
 OWN_SUBJECTS = frozenset({Kind.SEQUENCE, Kind.TRAVEL})
-"""Kinds of rules that mean nothing by another subject."""
+"""Kinds of built-in rules that mean nothing by another subject."""
 HEALTH_RULE = "health_check_failure"
 
 
 def read_rule(value: Value, default: Rule) -> Rule:
     """The rule as the operator wants it. Raises: ConfigError on the line of the key that is wrong."""
-    members = value.members(RULE_KEYS)
+    return rule_of(value.members(RULE_KEYS), value, default)
+
+
+def rule_of(members: dict[str, Value], value: Value, default: Rule) -> Rule:
+    """The rule that these keys make of the default; `value` is where all of them stand. Raises: ConfigError."""
     threshold, window_ms, kind = _threshold(members, default)
     actions = members["action"].choices(Action) if "action" in members else default.actions
     group_by = members["group_by"].choices(SubjectKind) if "group_by" in members else default.group_by
     distinct = members["distinct"].choice(SubjectKind) if "distinct" in members else default.distinct
-    if "group_by" in members and default.kind in OWN_SUBJECTS:
+    if "group_by" in members and default.kind in OWN_SUBJECTS and not default.is_own:
         members["group_by"].fail(f"{default.name} follows {by_default(default)} and nobody else")
     if distinct is not None and "distinct" in members:
         if kind not in (Kind.COUNT, Kind.DISTINCT):
@@ -56,12 +62,21 @@ def read_rule(value: Value, default: Rule) -> Rule:
         min_volume=_min_volume(members, default),
         duration_ms=duration_ms,
         max_duration_ms=max_duration_ms,
+        where=_where(members["where"], default) if "where" in members else default.where,
     )
 
 
 def by_default(rule: Rule) -> str:
     """Whom a rule counts for, in words: `ip`, `ip and user`."""
     return " and ".join(kind.value for kind in rule.group_by)
+
+
+def _where(value: Value, default: Rule) -> Condition:
+    if default.kind is Kind.RATIO:
+        value.fail(
+            f"{default.name} looks at all events of a host; a rule of your own under rules: may say where"
+        )
+    return read_condition(value)
 
 
 def _threshold(members: dict[str, Value], default: Rule) -> tuple[int, int, Kind]:

@@ -28,7 +28,7 @@ class Test(msgspec.Struct, frozen=True, tag="test"):
     """One comparison: true where the field compares to any of the values."""
 
     field: str
-    """A field of `Event`, or one of the derived ones (`target`, `ip`, `record`)."""
+    """One of condition_fields.FIELDS: a field of `Event`, or one derived from it (`ip`, `target`, `record`)."""
     op: Op
     values: tuple[str | int | float | bool, ...]
 

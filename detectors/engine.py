@@ -15,6 +15,7 @@ from detectors.addresses import Networks, client_address, subject_of
 from detectors.api_key_exposure import ApiKeyExposure
 from detectors.auth_failures import LOGIN, LOGIN_FORM, AuthFailures
 from detectors.client_error_rate import ClientErrorRate
+from detectors.condition_matching import matcher_of
 from detectors.credential_stuffing import CredentialStuffing
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.distributed_brute_force import DistributedBruteForce
@@ -29,6 +30,7 @@ from detectors.key_shared import KeyShared
 from detectors.leaked_key_in_use import LeakedKeyInUse
 from detectors.not_found_churn import NotFoundChurn
 from detectors.object_enumeration import ObjectEnumeration
+from detectors.own_rule import OwnRule, needs_of_rules, tags_for
 from detectors.password_spraying import PasswordSpraying
 from detectors.rate_limit_violations import RateLimitViolations
 from detectors.redact import SecretFinder
@@ -125,14 +127,16 @@ class Engine:
         site = site or Site()
         self.windows = windows
         self._trusted = trusted_proxies or Networks()
+        rules = [_for_shared(rule, site.shared_from) for rule in rules]
+        own = needs_of_rules(rules)
         tags = (
             Tag(LOGIN, site.login_paths),
             Tag(LOGIN_FORM, site.login_forms),
             Tag(HEALTH, site.health_paths),
+            *tags_for(own),
         )
         self.scanner = Scanner(load_patterns("keys") + load_patterns("attacks"), tags)
         self.secrets = SecretFinder(self.scanner, fingerprint_key)
-        rules = [_for_shared(rule, site.shared_from) for rule in rules]
         around = Surroundings(
             site.login_paths,
             site.login_forms,
@@ -143,8 +147,16 @@ class Engine:
             geo=geo or Geo(),
             named=frozenset(rule.name for rule in rules),
         )
-        looking = [rule for rule in rules if rule.name in DETECTORS]
-        self._detectors = [DETECTORS[rule.name](rule, around) for rule in looking]
+        looking = [rule for rule in rules if rule.is_own or rule.name in DETECTORS]
+        self._detectors: list[Detector] = [
+            OwnRule(rule, around, own[rule.name]) if rule.is_own else DETECTORS[rule.name](rule, around)
+            for rule in looking
+        ]
+        self._narrowed = {
+            detector: matcher_of(rule.where, self._trusted)
+            for detector, rule in zip(self._detectors, looking, strict=True)
+            if rule.where is not None and not rule.is_own
+        }
         self._names = {d: r.name for d, r in zip(self._detectors, looking, strict=True)}
         if site.shared_from and any(rule.shared_from for rule in looking):
             shared = SharedAddress(SHARED_RULE, around)
@@ -213,9 +225,13 @@ class Engine:
         return found
 
     def _judged(self, detector: Detector, look: Look) -> Iterable[Verdict]:
-        """A detector's verdicts; one that fails on a hostile record must not sink the batch."""
+        """A detector's verdicts, where its rule's `where` holds; one that fails must not sink the batch."""
         try:
-            return detector.judge(look)
+            verdicts = detector.judge(look)
+            if verdicts and detector in self._narrowed:
+                matches = self._narrowed[detector]
+                return verdicts if matches(look.event, look.record) else ()
+            return verdicts
         except Exception as error:  # noqa: BLE001 - one bad record must not sink its batch
             self._on_failure(self._names[detector], error)
             return ()

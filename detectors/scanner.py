@@ -104,10 +104,12 @@ def _compiled(expressions: Sequence[bytes], flags: int) -> Any:
 
 
 class Tag(msgspec.Struct, frozen=True):
-    """Texts from the policy (login paths, health paths) that tag a record."""
+    """Texts from the policy (login paths, health paths, literals of own rules) that tag a record."""
 
     tag: str
-    texts: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+    expression: str = ""
+    """What to look for where texts will not do: an expression of Hyperscan."""
 
 
 class Scanner:
@@ -119,8 +121,9 @@ class Scanner:
         for pattern in patterns:
             self._add(expressions, pattern.prefilter_expression().encode(), pattern)
         for tag in tags:
-            if tag.texts:
-                self._add(expressions, "|".join(map(_escape, tag.texts)).encode(), tag.tag)
+            expression = tag.expression or "|".join(map(_escape, tag.texts))
+            if expression:
+                self._add(expressions, expression.encode(), tag.tag)
         for hint in _ENCODED_HINTS:
             self._add(expressions, hint, ENCODED)
         self._together = _compiled(expressions, hyperscan.HS_FLAG_CASELESS)

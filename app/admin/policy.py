@@ -1,5 +1,6 @@
 """The policy: the one in force, a check of another, and its replacement."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from pydantic import Field
@@ -8,6 +9,8 @@ from app.admin.access import Admin, Viewer, World, admin_router
 from app.admin.models import Input, Output, Reason, problems
 from app.durations import format_duration
 from app.policy import Policy, load_policy, threshold_text
+from app.policy_tests import check_examples, failure_of, run_examples
+from detectors.condition_words import describe
 from detectors.errors import ConfigError
 from detectors.finding import Action, Mode, Severity, SubjectKind
 from detectors.rule import Rule
@@ -31,6 +34,16 @@ class RuleModel(Output):
     distinct: SubjectKind | None
     duration: str
     max_duration: str
+    is_own: bool
+    """Written by the operator, under `rules`."""
+    title: str
+    where: str | None
+    """In words: what an event must be like to count; null where the rule's detector alone says so."""
+    then_where: str | None
+    """In words: what must follow, for a rule with a sequence."""
+    distinct_field: str | None
+    """The field whose different values count, where it is none of those of `distinct`."""
+    references: tuple[str, ...]
 
 
 class PolicyModel(Output):
@@ -45,6 +58,18 @@ class PolicyModel(Output):
     """Why a newer version of the file was not taken up; null where there is none."""
 
 
+class TestModel(Output):
+    """What became of one test of an own rule."""
+
+    rule: str
+    example: str
+    """`match[0]`, `no_match[2]`: as in the policy, counted from 0."""
+    line: int
+    passed: bool
+    why: str
+    """Why it failed; empty where it passed."""
+
+
 class CheckModel(Output):
     """Whether a policy could be taken up, and what it would change."""
 
@@ -54,6 +79,8 @@ class CheckModel(Output):
     rules: tuple[RuleModel, ...] = ()
     changes: tuple[str, ...] = ()
     """One line for each rule that would be switched on, switched off or changed."""
+    tests: tuple[TestModel, ...] = ()
+    """The tests of the own rules; one that fails makes the policy wrong."""
 
 
 Text = Annotated[str, Field(max_length=LONGEST_POLICY, description="policy.yaml, the whole of it")]
@@ -83,6 +110,12 @@ def _rule(rule: Rule) -> RuleModel:
         distinct=rule.distinct,
         duration=format_duration(rule.duration_ms),
         max_duration=format_duration(rule.max_duration_ms),
+        is_own=rule.is_own,
+        title=rule.title,
+        where=None if rule.where is None else describe(rule.where),
+        then_where=None if rule.then is None else describe(rule.then),
+        distinct_field=rule.distinct_field,
+        references=rule.references,
     )
 
 
@@ -115,23 +148,34 @@ async def show_policy(world: World, _: Viewer) -> PolicyModel:
 
 @router.post("/check", responses=problems())
 async def check_policy(world: World, _: Viewer, body: CheckInput) -> CheckModel:
-    """Whether a policy is right, and what it would change. Nothing is put in force."""
+    """Whether a policy is right and its own rules pass their tests, and what it would change.
+
+    Nothing is put in force.
+    """
     try:
         policy = load_policy(body.text, world.policy.path.name)
     except ConfigError as error:
         return CheckModel(valid=False, error=str(error))
+    results = run_examples(policy)
+    tests = tuple(TestModel(**asdict(result)) for result in results)
+    failure = failure_of(policy, results)
+    if failure is not None:
+        return CheckModel(valid=False, error=failure, tests=tests)
     rules = tuple(_rule(rule) for rule in policy.rules)
-    return CheckModel(valid=True, rules=rules, changes=tuple(_changes(world.policy.current, policy)))
+    changes = tuple(_changes(world.policy.current, policy))
+    return CheckModel(valid=True, rules=rules, changes=changes, tests=tests)
 
 
 @router.put("", responses=problems())
 async def replace_policy(world: World, actor: Admin, body: PolicyInput) -> PolicyModel:
     """Put a policy in force and write it to its file; a wrong one is refused and the old one stays.
 
+    Wrong is also one whose own rules fail their tests.
     The file is no part of Redis, so the audit entry is written first: a change without an entry cannot be.
     """
     before = world.policy.current
     policy = load_policy(body.text, world.policy.path.name)
+    check_examples(policy)
     audited = {"digest": policy.digest, "changes": _changes(before, policy), "text": policy.text}
     await world.actions.audit.record(
         actor,

@@ -65,3 +65,53 @@ async def test_a_change_that_cannot_be_audited_is_not_made(desk: Desk, redis: Re
     answer = await desk.admin.put("/policy", json={"text": STRICTER, "reason": "x"})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert desk.world.policy.current == before
+
+
+OWN = """\
+rules:
+  code_found:
+    title: The second factor was guessed
+    sequence: [{path: {ends: /otp}, status: 403}, {path: {ends: /otp}, status: 200}]
+    threshold: 5/15m
+    references: [T1110]
+    tests:
+      match: [{path: /otp, status: 200}]
+      no_match: [{path: /otp, status: 500}]
+"""
+FAILING = OWN.replace("status: 500", "status: 403")
+FAILS = (
+    "line 9: rules.code_found.tests.no_match[0]: matches, and must not: path '/otp' (ends '/otp'), status 403"
+)
+
+
+async def test_rules_of_ones_own_are_checked_with_their_tests_put_in_force_and_shown(desk: Desk) -> None:
+    found = (await desk.viewer.post("/policy/check", json={"text": OWN})).json()
+    assert found["valid"] is True
+    assert [(test["example"], test["passed"]) for test in found["tests"]] == [
+        ("match[0]", True),
+        ("no_match[0]", True),
+    ]
+    assert "code_found: switched on" in found["changes"]
+    assert (await desk.admin.put("/policy", json={"text": OWN, "reason": "x"})).status_code == 200
+    (rule,) = (await desk.viewer.get("/policy")).json()["rules"]
+    assert (rule["name"], rule["is_own"], rule["title"]) == (
+        "code_found",
+        True,
+        "The second factor was guessed",
+    )
+    assert rule["where"] == "path ends with '/otp' and status is 403"
+    assert rule["then_where"] == "path ends with '/otp' and status is 200"
+    assert (rule["references"], rule["distinct"], rule["distinct_field"]) == (["T1110"], None, None)
+
+
+async def test_a_policy_whose_tests_fail_is_wrong_and_refused(desk: Desk) -> None:
+    before = desk.world.policy.current
+    found = (await desk.viewer.post("/policy/check", json={"text": FAILING})).json()
+    assert found["valid"] is False
+    assert found["error"].endswith(FAILS)
+    assert [(test["line"], test["passed"]) for test in found["tests"]] == [(8, True), (9, False)]
+    answer = await desk.admin.put("/policy", json={"text": FAILING, "reason": "x"})
+    assert (answer.status_code, FAILS in answer.json()["detail"]) == (422, True)
+    assert desk.world.policy.current == before
+    assert desk.world.policy.path.read_text() == before.text
+    assert await desk.trail() == []

@@ -70,6 +70,63 @@ def test_policy_check_says_good_or_the_line(here: Path) -> None:
     assert (code, rows(output)) == (1, [{"valid": False, "error": SAYS}])
 
 
+OWN = """\
+rules:
+  mass_export:
+    title: Somebody exports the customer base
+    where: {path: {starts: /api/export}, status: 200}
+    group_by: user
+    distinct: path
+    threshold: 20/5m
+    references: [T1530]
+    tests:
+      match: [{path: /api/export/1, status: 200}]
+      no_match: [{path: /api/export/1, status: 403}]
+"""
+
+
+def test_policy_check_runs_the_tests_of_own_rules(here: Path) -> None:
+    (here / "policy.yaml").write_text(OWN)
+    assert run("policy", "check") == (0, "policy.yaml: good, 1 rules: mass_export; 2 tests passed\n")
+    checked = rows(run("policy", "check", "--json")[1])[0]
+    assert checked["valid"] is True
+    assert [test["passed"] for test in checked["tests"]] == [True, True]
+
+
+def test_policy_check_names_every_test_that_fails_and_exits_1(here: Path) -> None:
+    (here / "policy.yaml").write_text(
+        OWN.replace("status: 200}", "status: 201}").replace("status: 403", "status: 201")
+    )
+    code, output = run("policy", "check")
+    assert code == 1
+    assert output.splitlines() == [
+        "bartizan: policy.yaml line 11: rules.mass_export.tests.no_match[0]: matches, and must not: "
+        "path '/api/export/1' (starts '/api/export'), status 201",
+    ]
+    code, output = run("policy", "check", "--json")
+    checked = rows(output)[0]
+    assert (code, checked["valid"]) == (1, False)
+    assert "line 11: rules.mass_export.tests.no_match[0]" in str(checked["error"])
+    assert [(test["example"], test["line"], test["passed"]) for test in checked["tests"]] == [
+        ("match[0]", 10, True),
+        ("no_match[0]", 11, False),
+    ]
+
+
+def test_policy_explain_says_what_own_rules_look_for(here: Path) -> None:
+    (here / "policy.yaml").write_text(OWN)
+    output = run("policy", "explain")[1]
+    assert "20 different path in 5m, per user" in output
+    assert "title: Somebody exports the customer base" in output
+    assert "where: path starts with '/api/export' and status is 200" in output
+    assert "see: T1530" in output
+    row = rows(run("policy", "explain", "--json", "policy.yaml")[1])[0]
+    assert (row["where"], row["references"]) == (
+        "path starts with '/api/export' and status is 200",
+        ["T1530"],
+    )
+
+
 def test_our_errors_are_one_line_on_stderr_and_exit_code_1(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
