@@ -1,8 +1,5 @@
 """auth_failures: somebody tries to get in and is refused.
 
-Looks at: HTTP 401 on any path; 403 on a login path; a POST to a login form that answers 200 where success is a
-redirect (wp-login.php, xmlrpc.php); `outcome: failure` of an authentication event; sshd `Failed <method> for`.
-Why: guessing passwords and keys needs many attempts, and each leaves a refusal.
 Default: 10 in a minute from one address (an IPv6 /64), which is then blocked.
 Source: ATT&CK T1110 (brute force), OWASP OAT-007 (credential cracking), API2:2023; the operator's document.
 """
@@ -11,6 +8,7 @@ from collections.abc import Iterable
 
 from detectors.detector import Detector, Look, Surroundings, Verdict, is_one_of, path_of
 from detectors.event import Event
+from detectors.guide import Guide
 from detectors.scanner import ENCODED
 
 LOGIN_FORM = "login_form"
@@ -19,6 +17,37 @@ LOGIN_FORM = "login_form"
 
 class AuthFailures(Detector):
     """Counts refusals."""
+
+    guide = Guide(
+        phrase="{subject} failed to log in {times}",
+        what=(
+            "Somebody guesses passwords or keys, and each guess leaves a refusal: HTTP 401 on any "
+            "path, 403 on a login path, a POST to a login form that answers 200 where success is "
+            "a redirect (wp-login.php, xmlrpc.php), `outcome: failure` of an authentication "
+            "event, sshd `Failed <method> for`. An attempt counts once, however many signs of "
+            "failure it shows."
+        ),
+        needs=(
+            "`client_ip` and `status`, or `outcome`; `path` and `method` for logins that answer 403 or 200."
+        ),
+        check=(
+            "`bartizan incidents show ID`: many `user` values, or one that fails within the same "
+            "second again and again, is a machine; one user, one user agent and pauses of seconds "
+            "is a person. `bartizan incidents list --entity ADDRESS` says whether it did anything "
+            "else, and your login log whether it ever got in."
+        ),
+        act=(
+            "Leave the block. Where one of the accounts named in the evidence logged in from "
+            "there since, force a password reset and end its sessions; ask for a second factor on "
+            "the accounts that were tried most."
+        ),
+        wrong=(
+            "An application with an expired token repeats one path with one user agent: mend the "
+            "application, lift the block with `bartizan blocks remove ID --reason ...`. An office "
+            "or a monitor: `bartizan allow add ADDRESS --note ...`, or a higher threshold."
+        ),
+        references=("T1110", "OAT-007", "API2:2023", "CWE-307"),
+    )
 
     statuses = frozenset({401, 403})
     tags = frozenset({LOGIN_FORM, ENCODED})

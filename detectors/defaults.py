@@ -1,6 +1,9 @@
 """What each rule is when the policy names it and says nothing more. docs/policy.md shows them."""
 
+import msgspec
+
 from detectors.finding import Action, Severity, SubjectKind
+from detectors.guides import guide_of
 from detectors.rule import Kind, Rule
 
 MINUTE_MS = 60_000
@@ -25,7 +28,7 @@ def _different(
 
 
 DEFAULTS: dict[str, Rule] = {
-    rule.name: rule
+    rule.name: msgspec.structs.replace(rule, references=guide_of(rule.name).references)
     for rule in (
         # Thresholds of these four: the operator's document (security_alerts).
         Rule("auth_failures", 10, MINUTE_MS, (Action.BLOCK_IP,), Severity.HIGH),

@@ -1,7 +1,6 @@
 """high_error_rate: too many of a host's answers are server errors.
 
-Looks at: every event with a status; 500 and above is an error. Counted per host in buckets of a thirtieth of the
-window, judged when a bucket is complete, and only where the window holds a minimum volume.
+Counted per host in buckets of a thirtieth of the window, judged when a bucket is complete.
 Default: 10 per cent of at least 100 requests in five minutes open an incident.
 Source: the operator's document (error rate under 5 per cent, incident at 10 per cent).
 """
@@ -10,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from detectors.event import Batch
+from detectors.guide import Guide
 from detectors.rule import Rule
 from detectors.timestamps import event_time_ms
 
@@ -25,6 +25,33 @@ ANY_HOST = "*"
 
 class HighErrorRate:
     """Adds up a batch. The only detector that sees every event, so it is written for speed."""
+
+    guide = Guide(
+        phrase="{subject} answered {percent} of {total} requests with errors",
+        what=(
+            "Too many answers of a host are server errors (500 and above), among all events with "
+            "a status. Something broke, or somebody found requests that break it; both look the "
+            "same from outside. It says nothing below a minimum volume."
+        ),
+        needs=(
+            "`status` of every request, not only of the failed ones; `host` tells several services apart."
+        ),
+        check=(
+            "`bartizan incidents show ID`: compare `path` and `client_ip` of the failing events. "
+            "One path for many addresses is a fault of the service, many paths for one address is "
+            "somebody trying things. Compare `first_seen` with your deployments."
+        ),
+        act=(
+            "A fault: roll back or mend the route that the evidence names. One address: `bartizan "
+            "blocks add ADDRESS --reason ...`, and mend what its requests broke, since the next "
+            "one will find it too."
+        ),
+        wrong=(
+            "A log that holds the failed requests only makes every rate high: send all of them, "
+            "or raise the percentage or `min_volume`. A planned outage: resolve it as benign."
+        ),
+        references=("T1499", "OAT-015"),
+    )
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule

@@ -1,10 +1,6 @@
 """key_shared: one API key is in use in many networks at once.
 
-Looks at: accepted requests (status below 400) with an `api_key_id`; counts different networks (/24, IPv6 /48) of
-one key.
-Why: a key that was leaked or passed on is used where its owner is not.
 Default: 10 different networks in an hour; tells an administrator.
-When it is wrong: a key built into a mobile app, or a fleet of serverless functions; set a higher threshold.
 Source: ATT&CK T1528, T1550.001; Elastic's rules for a token seen in two countries.
 """
 
@@ -13,10 +9,37 @@ from ipaddress import ip_network
 
 from detectors.addresses import client_address
 from detectors.detector import Detector, Look, Verdict
+from detectors.guide import Guide
 
 
 class KeyShared(Detector):
     """Counts the networks of each key."""
+
+    guide = Guide(
+        phrase="the key {subject} was used from {count} different networks",
+        what=(
+            "A key that was leaked or passed on is used where its owner is not. Counted are the "
+            "different networks (/24, IPv6 /48) from which one key is accepted (status below "
+            "400)."
+        ),
+        needs="`api_key_id`, `client_ip` and `status` of accepted requests.",
+        check=(
+            "`bartizan incidents show ID`: compare `client_ip` with where the owner runs, and "
+            "`user_agent` with what they use. One user agent everywhere is one program in many "
+            "places; many different ones are many holders."
+        ),
+        act=(
+            "Ask the owner. If they cannot explain it, revoke the key and give them a new one; "
+            "look what it read and changed from the foreign networks, and whether it stands in an "
+            "api_key_exposure incident."
+        ),
+        wrong=(
+            "A key built into a mobile app, or a fleet of serverless functions: many networks are "
+            "its nature. Raise the threshold, and give such uses a key of their own that may do "
+            "little."
+        ),
+        references=("T1528", "T1550.001", "API2:2023"),
+    )
 
     keys = True
 

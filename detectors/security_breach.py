@@ -1,10 +1,7 @@
 """security_breach: it looks as if somebody got in.
 
-Looks at: a login that succeeds after ten failures of the same address and user within 15 minutes; a secret file
-(`/.env`, `/.git/config`, a private key, a dump) that was served with content.
-Why: both need a person at once.
-When it is wrong: a site that answers every path with one page serves no secret. The second secret file of the same
-size on one host is taken for such a page and does not count any more; the first cannot be told apart.
+The second secret file of the same size on one host is taken for a page that answers every path and does not count any
+more; the first cannot be told apart.
 Default: the first one opens an incident of the highest priority.
 Source: ATT&CK T1078 (valid accounts), T1110, T1552.001; the example of the Sigma correlation specification (ten
 failures, then a success, within ten minutes); the operator's document.
@@ -18,6 +15,7 @@ from detectors.auth_failures import LOGIN_FORM, failure_of, is_login_success
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.event import Event
 from detectors.finding import SubjectKind
+from detectors.guide import Guide
 from detectors.rule import Kind, Rule
 from detectors.scanner import ENCODED
 from detectors.suspicious_activity import attacks_in
@@ -47,6 +45,36 @@ LOGIN = "login"
 
 class SecurityBreach(Detector):
     """Watches logins that succeed at last, and secret files that are served."""
+
+    guide = Guide(
+        phrase="{subject} seems to have got in",
+        what=(
+            "A login succeeds after ten failures of the same address and user within 15 minutes, "
+            "or a secret file (`/.env`, `/.git/config`, a private key, a dump) is served with "
+            "content. Both need a person at once."
+        ),
+        needs=(
+            "`client_ip` and `path`; `bytes` for a file that was served; `user` and `status` or "
+            "`outcome` for a login."
+        ),
+        check=(
+            "`bartizan incidents show ID`: `matched` of the last event says which it was. A file: "
+            "fetch it yourself and see whether it holds secrets. A login: ask the user by another "
+            "way than mail whether it was them, and compare address and user agent with their "
+            "earlier logins."
+        ),
+        act=(
+            "A file: take it off the server now and rotate every secret in it, beginning with the "
+            "cloud and database keys. A login: end all sessions of the account, force a password "
+            "reset, look what it did since, and block the address."
+        ),
+        wrong=(
+            "A site that answers every path with one page serves no secret: answer unknown paths "
+            "with 404. A person who remembered the password at last: resolve the incident as "
+            "benign."
+        ),
+        references=("T1078", "T1110", "T1552.001", "CWE-552"),
+    )
 
     statuses = frozenset({401, 403})
     tags = frozenset({LOGIN, LOGIN_FORM, ENCODED, *SERVED_SECRETS})

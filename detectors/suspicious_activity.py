@@ -1,9 +1,6 @@
 """suspicious_activity: requests that nobody makes by accident.
 
-Looks at: the decoded target, the user agent and the referer, by the patterns of patterns/attacks/*.toml: probing for
-secrets and administration pages, traversal, injection, known attack tools, what is no request at all. One request
-counts once.
-Why: scanners ask for what real clients never do, and ask for much of it in little time.
+Reads the decoded target, the user agent and the referer, by the patterns of patterns/attacks/*.toml.
 Default: 5 in a minute from one address; investigates.
 Source: ATT&CK T1595.002, T1595.003 (active scanning), T1190; OWASP OAT-014 (vulnerability scanning); the operator's
 document.
@@ -14,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from detectors.decoding import decode_target, normal_path, values_of
 from detectors.detector import Detector, Look, Verdict
 from detectors.event import Event
+from detectors.guide import Guide
 from detectors.redact import compiled
 from detectors.scanner import ENCODED, Pattern, Scanner, load_patterns
 from detectors.sql_tokens import is_sql_injection
@@ -32,6 +30,34 @@ CONFIRMED_BY_VALUE: dict[str, Callable[[str], bool]] = {"sqli.tokens": is_sql_in
 
 class SuspiciousActivity(Detector):
     """Confirms what the scan thinks it saw, field by field."""
+
+    guide = Guide(
+        phrase="{subject} sent suspicious requests {times}",
+        what=(
+            "Requests that nobody makes by accident: probing for secrets and administration "
+            "pages, path traversal, injection of SQL, script or commands, known attack tools, "
+            "what is no request at all. Scanners ask for much of it in little time; one request "
+            "counts once."
+        ),
+        needs="`client_ip` and `path`; `query`, `user_agent` and `referer` add to what is seen.",
+        check=(
+            "`bartizan incidents show ID`: `matched` of each event names the field, the text and "
+            "the pattern. Compare `status`: 404 and 403 mean that nothing was there, 200 with a "
+            "large `bytes` or 500 on such a request means that it reached something."
+        ),
+        act=(
+            "All refused: nothing is lost, block the address with `bartizan blocks add ADDRESS "
+            "--reason ...` if it goes on. Where one was answered 200 or 500, look at that route's "
+            "code and its application log at that time, and rotate every secret that the answer "
+            "can have held."
+        ),
+        wrong=(
+            "Your own security scan: `bartizan allow add ADDRESS --note ... --for 1d`. A field in "
+            "which people write code or markup (a search, an editor): `mode: observe` for the "
+            "time it takes to look, then a higher threshold."
+        ),
+        references=("T1595.002", "T1595.003", "T1190", "OAT-014"),
+    )
 
     tags = frozenset({ENCODED, *(p.id for p in load_patterns("attacks"))})
 
