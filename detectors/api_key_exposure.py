@@ -23,7 +23,7 @@ class ApiKeyExposure(Detector):
     """Counts each credential of a record, once a record."""
 
     guide = Guide(
-        phrase="the credential {subject} was written to a log {times}",
+        phrase="The credential {subject} was written to a log {times}",
         what=(
             "A credential stands in a log record, in a URL, a referer, a message or anywhere "
             "else. Whoever reads the log, or any copy of it, holds the key. It is kept as its "

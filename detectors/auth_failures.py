@@ -6,7 +6,7 @@ Source: ATT&CK T1110 (brute force), OWASP OAT-007 (credential cracking), API2:20
 
 from collections.abc import Iterable
 
-from detectors.detector import Detector, Look, Surroundings, Verdict, is_one_of, path_of
+from detectors.detector import LONGEST_QUOTE, Detector, Look, Surroundings, Verdict, is_one_of, path_of
 from detectors.event import Event
 from detectors.guide import Guide
 from detectors.scanner import ENCODED
@@ -68,16 +68,28 @@ class FailedLogins(AuthFailures):
 
 
 def failure_of(event: Event, site: Surroundings) -> str | None:
-    """Why this event is a failed authentication, or None."""
+    """Why this event is a failed authentication, and of whom: `status 401 on /login for alice`. None: it is not."""
+    sign = _sign_of_failure(event, site)
+    return f"{sign}{attempt_of(event)}" if sign else None
+
+
+def attempt_of(event: Event) -> str:
+    """` on /login for alice`, as far as the log says so."""
+    path = (event.path or "").partition("?")[0][:LONGEST_QUOTE]
+    on = f" on {path}" if path else ""
+    return f"{on} for {event.user[:LONGEST_QUOTE]}" if event.user else on
+
+
+def _sign_of_failure(event: Event, site: Surroundings) -> str | None:
     if event.category == "authentication" or (event.category is None and event.status is None):
         if event.outcome == "failure":
             return "outcome failure"
     elif event.outcome == "failure" and is_one_of(path_of(event), site.login_paths):
-        return "outcome failure on a login path"
+        return "outcome failure"
     if event.status == 401:
         return "status 401"
     if event.status == 403 and is_one_of(path_of(event), site.login_paths):
-        return "status 403 on a login path"
+        return "status 403"
     if event.status == 200 and event.method == "POST" and is_one_of(path_of(event), site.login_forms):
         return "login form answered 200 instead of a redirect"
     return None

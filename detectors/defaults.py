@@ -27,8 +27,14 @@ def _different(
     return Rule(name, threshold, window_ms, actions, severity, Kind.DISTINCT, (by,), what)
 
 
+def _explained(rule: Rule) -> Rule:
+    """The rule with what its findings say of it."""
+    guide = guide_of(rule.name)
+    return msgspec.structs.replace(rule, references=guide.references, phrase=guide.phrase)
+
+
 DEFAULTS: dict[str, Rule] = {
-    rule.name: msgspec.structs.replace(rule, references=guide_of(rule.name).references)
+    rule.name: _explained(rule)
     for rule in (
         # Thresholds of these four: the operator's document (security_alerts).
         Rule("auth_failures", 10, MINUTE_MS, (Action.BLOCK_IP,), Severity.HIGH),

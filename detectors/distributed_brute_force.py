@@ -13,7 +13,7 @@ class DistributedBruteForce(FailedLogins):
     """Counts failed authentications; what differs, and for whom, stands in its rule."""
 
     guide = Guide(
-        phrase="logins to the account {subject} failed {times}",
+        phrase="Logins to the account {subject} failed {times}",
         what=(
             "Somebody wants this one account and tries its password through a botnet or a list of "
             "proxies: no address fails often, but the account does. Counted are the different "

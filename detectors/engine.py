@@ -6,6 +6,7 @@ The way of a batch, top to bottom: `process` cuts it into chunks; `_select` scan
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from detectors.addresses import Networks, client_address, subject_of
 from detectors.api_key_exposure import ApiKeyExposure
 from detectors.auth_failures import LOGIN_FORM, AuthFailures
 from detectors.credential_stuffing import CredentialStuffing
-from detectors.detector import Detector, Look, Surroundings, Verdict
+from detectors.detector import Detector, Look, Surroundings, Verdict, answer_of
 from detectors.distributed_brute_force import DistributedBruteForce
 from detectors.event import Batch, Event
 from detectors.evidence import EvidenceClerk
@@ -162,7 +163,7 @@ class Engine:
         selected = self._select(batch, hits)
         groups = self._groups(batch, selected, hits)
         for tally in self._tallies:
-            groups += self._tallied(tally, batch)
+            groups += self._tallied(tally, batch, hits)
         applied, crossed = await self.windows.apply(groups, batch.mark)
         crossed.sort(key=lambda c: c.at)
         counted = len({c.index for c in selected}) if applied else 0
@@ -298,11 +299,21 @@ class Engine:
             may_hold_secret=may_hold_secret,
         )
 
-    def _tallied(self, tally: HighErrorRate, batch: Batch) -> list[Group]:
+    def _tallied(
+        self, tally: HighErrorRate, batch: Batch, hits: dict[int, list[Pattern | str]]
+    ) -> list[Group]:
         rule, groups = tally.rule, []
-        for host, (times, values) in tally.tally(batch).items():
+        tallied = tally.tally(batch)
+        samples = tally.samples(batch) if any(sum(values[1::2]) for _, values in tallied.values()) else {}
+        for host, (times, values) in tallied.items():
             subject = self.secrets.redact(host) or "*"
-            groups.append(Group(rule, subject, rule.name, meta_of(rule, subject), times, values, []))
+            evidence = []
+            for index in samples.get(host, ()):
+                at, flag = event_time_ms(batch.events[index].timestamp, batch.received_ms)
+                verdict = Verdict(rule, answer_of(batch.events[index]))
+                evidence.append((at, self._evidence(batch, _Counted(at, index, flag, verdict), hits)))
+            evidence.sort(key=itemgetter(0))
+            groups.append(Group(rule, subject, rule.name, meta_of(rule, subject), times, values, evidence))
         return groups
 
 

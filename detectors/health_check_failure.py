@@ -7,7 +7,7 @@ Source: the operator's document (health checks, incident detection).
 
 from collections.abc import Iterable
 
-from detectors.detector import Detector, Look, Verdict, path_of
+from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict, path_of
 from detectors.guide import Guide
 
 HEALTH = "health"
@@ -60,4 +60,6 @@ class HealthCheckFailure(Detector):
             good = event.status < 400
         else:
             return ()
-        return (Verdict(self._rule, f"health check answered {event.status or 'nothing'}", good=good),)
+        path = f" of {event.path[:LONGEST_QUOTE]}" if event.path else ""
+        answer = f"health check{path} answered {event.status or 'nothing'}"
+        return (Verdict(self._rule, answer, good=good),)

@@ -19,6 +19,8 @@ TENS = len("2026-11-23T10:00:0")
 """Characters of an RFC 3339 timestamp that name its ten seconds."""
 MOST_HOSTS = 1000
 """Hosts that a process tells apart; events of any further one are added up under ANY_HOST."""
+SAMPLES = 10
+"""Errors of one host and batch that are kept as evidence; as many as one finding carries."""
 ANY_HOST = "*"
 """The subject of events that name no host."""
 
@@ -78,6 +80,16 @@ class HighErrorRate:
                 count[0] += number
                 count[1] += number if status >= 500 else 0
         return self._by_host(counts)
+
+    def samples(self, batch: Batch) -> dict[str, list[int]]:
+        """Per host: where in the batch the last few of its errors stand, in order."""
+        failed = [i for i, e in enumerate(batch.events) if e.status is not None and e.status >= 500]
+        found: dict[str, list[int]] = {}
+        for index in reversed(failed):
+            indexes = found.setdefault(self._known(batch.events[index].host), [])
+            if len(indexes) < SAMPLES:
+                indexes.append(index)
+        return {host: indexes[::-1] for host, indexes in found.items()}
 
     def _bucket_of(self, timestamp: object, received_ms: int) -> int:
         if self._by_tens and type(timestamp) is str and len(timestamp) == TENS and timestamp[10] in "T ":

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from detectors.addresses import client_address
-from detectors.detector import Detector, Look, Verdict
+from detectors.detector import Detector, Look, Verdict, answer_of
 from detectors.guide import Guide
 
 
@@ -16,7 +16,7 @@ class KeyShared(Detector):
     """Counts the networks of each key."""
 
     guide = Guide(
-        phrase="the key {subject} was used from {count} different networks",
+        phrase="The key {subject} was used from {count} different networks",
         what=(
             "A key that was leaked or passed on is used where its owner is not. Counted are the "
             "different networks (/24, IPv6 /48) from which one key is accepted (status below "
@@ -52,4 +52,4 @@ class KeyShared(Detector):
         if address is None:
             return ()
         network = ip_network(f"{address}/{48 if ':' in address else 24}", strict=False)
-        return (Verdict(self._rule, f"key used from {network}", value=str(network)),)
+        return (Verdict(self._rule, f"key used from {network}, {answer_of(event)}", value=str(network)),)

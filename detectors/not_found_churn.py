@@ -7,7 +7,7 @@ Source: ATT&CK T1595.003, OWASP OAT-018; CrowdSec's http-probing asks for 10 in 
 from collections.abc import Iterable
 
 from detectors.decoding import decode_target, normal_path
-from detectors.detector import Detector, Look, Verdict
+from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict
 from detectors.guide import Guide
 
 
@@ -46,4 +46,4 @@ class NotFoundChurn(Detector):
         if look.event.status not in self.statuses or not look.event.path:
             return ()
         path = normal_path(decode_target(look.event.path))
-        return (Verdict(self._rule, f"no page {path[:80]!r}", value=path),)
+        return (Verdict(self._rule, f"status {look.event.status} on {path[:LONGEST_QUOTE]}", value=path),)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from detectors.decoding import decode_target, normal_path
-from detectors.detector import Detector, Look, Verdict
+from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict
 from detectors.guide import Guide
 
 _ID = re.compile(r"[0-9]{1,20}|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,64}", re.IGNORECASE)
@@ -53,7 +53,14 @@ class ObjectEnumeration(Detector):
         route, ids = route_of(event.path)
         if not ids:
             return ()
-        return (Verdict(self._rule, f"{route} refused for {ids[-1]}", value="/".join(ids), narrow=route),)
+        return (
+            Verdict(
+                self._rule,
+                f"status {event.status} on {route[:LONGEST_QUOTE]} with id {ids[-1]}",
+                value="/".join(ids),
+                narrow=route,
+            ),
+        )
 
 
 def route_of(path: str) -> tuple[str, list[str]]:

@@ -6,7 +6,7 @@ Source: RFC 6585, 4; OWASP API4:2023 (unrestricted resource consumption), OAT-01
 
 from collections.abc import Iterable
 
-from detectors.detector import Detector, Look, Verdict
+from detectors.detector import Detector, Look, Verdict, answer_of
 from detectors.guide import Guide
 
 
@@ -14,7 +14,7 @@ class RateLimitViolations(Detector):
     """Counts 429s."""
 
     guide = Guide(
-        phrase="{subject} went on {times} after it was told to slow down",
+        phrase="{subject} was told to slow down {times}",
         what=(
             "A client goes on asking although it is answered 429 (nginx `limiting requests` lines "
             "are read as 429). One that honours limits stops; one that does not is broken, "
@@ -43,4 +43,4 @@ class RateLimitViolations(Detector):
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """One verdict for each 429."""
-        return (Verdict(self._rule, "status 429"),) if look.event.status == 429 else ()
+        return (Verdict(self._rule, answer_of(look.event)),) if look.event.status == 429 else ()

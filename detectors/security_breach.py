@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from detectors.auth_failures import LOGIN_FORM, failure_of, is_login_success
+from detectors.auth_failures import LOGIN_FORM, attempt_of, failure_of, is_login_success
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.event import Event
 from detectors.finding import SubjectKind
@@ -98,7 +98,7 @@ class SecurityBreach(Detector):
         if reason:
             return (Verdict(self._takeover, reason),)
         if is_login_success(event, self._site):
-            return (Verdict(self._takeover, "login succeeded", good=True),)
+            return (Verdict(self._takeover, f"login succeeded{attempt_of(event)}", good=True),)
         if event.status in (200, 206) and event.method != "HEAD" and event.bytes:
             for pattern, matched in attacks_in(look, self._site.scanner):
                 if pattern.id in SERVED_SECRETS and not self._is_one_page_for_all(event, pattern.id):

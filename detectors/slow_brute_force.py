@@ -7,7 +7,7 @@ Source: ATT&CK T1110.001; OWASP ASVS 2.2.1 allows no more than 100 failures an h
 
 from collections.abc import Iterable
 
-from detectors.auth_failures import LOGIN_FORM, failure_of, is_login_success
+from detectors.auth_failures import LOGIN_FORM, attempt_of, failure_of, is_login_success
 from detectors.detector import Detector, Look, Verdict
 from detectors.guide import Guide
 from detectors.scanner import ENCODED
@@ -52,5 +52,5 @@ class SlowBruteForce(Detector):
         if reason:
             return (Verdict(self._rule, reason),)
         if is_login_success(look.event, self._site):
-            return (Verdict(self._rule, "login succeeded", good=True),)
+            return (Verdict(self._rule, f"login succeeded{attempt_of(look.event)}", good=True),)
         return ()

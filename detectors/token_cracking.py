@@ -6,7 +6,7 @@ Source: OWASP API2:2023 (broken authentication), ATT&CK T1110.
 
 from collections.abc import Iterable
 
-from detectors.detector import Detector, Look, Verdict
+from detectors.detector import Detector, Look, Verdict, answer_of
 from detectors.guide import Guide
 
 
@@ -48,4 +48,4 @@ class TokenCracking(Detector):
         key = look.event.api_key_id
         if key is None or look.event.status not in self.statuses:
             return ()
-        return (Verdict(self._rule, f"a key refused with status {look.event.status}", value=key),)
+        return (Verdict(self._rule, f"a key refused with {answer_of(look.event)}", value=key),)

@@ -6,7 +6,7 @@ Source: OWASP OAT-004, OAT-014; CrowdSec's http-bad-user-agent and switching-use
 
 from collections.abc import Iterable
 
-from detectors.detector import Detector, Look, Verdict
+from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict, answer_of
 from detectors.guide import Guide
 
 
@@ -44,4 +44,8 @@ class UserAgentChurn(Detector):
         agent = look.event.user_agent
         if not agent or agent == "-" or look.event.status not in self.statuses:
             return ()
-        return (Verdict(self._rule, f"user agent {agent[:80]!r}", value=agent),)
+        return (
+            Verdict(
+                self._rule, f"{answer_of(look.event)} for user agent {agent[:LONGEST_QUOTE]!r}", value=agent
+            ),
+        )

@@ -198,7 +198,7 @@ async def test_several_findings_open_one_incident(world: World, redis: Redis, ta
     incident = opened.incident
     assert (opened.opened, incident.event_count, incident.finding_count) == (True, 30, 3)
     assert (incident.first_seen, incident.last_seen) == (NOON - 59_000, NOON + 2)
-    assert incident.why.startswith("30 auth_failures in 59.002 s")
+    assert incident.why.startswith("203.0.113.9 failed to log in 30 times in 59 s ")
     assert [m.kind for m in await messages(redis)] == [MessageKind.OPENED]
     assert not await world.incidents.tell(findings[0], incident.id)
     counts = {
