@@ -37,7 +37,7 @@ class AuthFailures(Detector):
             "else, and your login log whether it ever got in."
         ),
         act=(
-            "Leave the block. Where one of the accounts named in the evidence logged in from "
+            "Keep the address blocked. Where one of the accounts named in the evidence logged in from "
             "there since, force a password reset and end its sessions; ask for a second factor on "
             "the accounts that were tried most."
         ),

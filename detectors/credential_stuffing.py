@@ -25,7 +25,7 @@ class CredentialStuffing(FailedLogins):
             "your login log for a success from this address."
         ),
         act=(
-            "Leave the block. Force a password reset and end the sessions of every account that "
+            "Keep the address blocked. Force a password reset and end the sessions of every account that "
             "logged in from this address since `first_seen`; tell those users that the password "
             "is known from another site."
         ),

@@ -1,4 +1,4 @@
-"""What each rule is when the policy names it and says nothing more. docs/policy.md shows them."""
+"""What each rule is when the policy names it and says nothing more. docs/rules.md shows them."""
 
 import msgspec
 

@@ -35,7 +35,7 @@ def link_of(reference: str) -> str | None:
         number = int(match[1])
         return f"https://owasp.org/API-Security/editions/2023/en/0xa{number:x}-{API_RISKS[number - 1]}/"
     if (match := _WEB_RISK.fullmatch(reference)) and 1 <= int(match[1]) <= 10:
-        return "https://owasp.org/Top10/2021/"
+        return "https://owasp.org/Top10/"
     if _AUTOMATED_THREAT.fullmatch(reference):
         return "https://owasp.org/www-project-automated-threats-to-web-applications/"
     if match := _WEAKNESS.fullmatch(reference):

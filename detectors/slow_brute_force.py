@@ -31,7 +31,7 @@ class SlowBruteForce(Detector):
             "Always the same user, path and user agent, around the clock, is a device."
         ),
         act=(
-            "Leave the block, and look in `bartizan incidents list --entity USER` for other "
+            "Keep the address blocked, and look in `bartizan incidents list --entity USER` for other "
             "addresses that try the same accounts."
         ),
         wrong=(

@@ -29,7 +29,7 @@ class TokenCracking(Detector):
             "them exist."
         ),
         act=(
-            "Leave the block. Revoke every key of yours that the address holds, and look what was "
+            "Keep the address blocked. Revoke every key of yours that the address holds, and look what was "
             "done with it since `first_seen`; make keys long and random, so that guessing is "
             "hopeless."
         ),

@@ -192,6 +192,18 @@ async def test_several_findings_are_counted_once_however_they_are_cut(world: Wor
     assert tally.counted["incidents result=joined rule=auth_failures"] == 7
 
 
+async def test_an_incident_names_the_public_standards_of_its_rule(world: World, redis: Redis) -> None:
+    finding = a_finding(references=("T1110", "API2:2023"))
+    incident = (await world.incidents.open_or_join(finding)).incident
+    assert incident.references == ("T1110", "API2:2023")
+    stored = msgspec.json.decode(await redis.get(incident_key(incident.id)))
+    del stored["references"]
+    await redis.set(incident_key(incident.id), msgspec.json.encode(stored))
+    assert (await world.incidents.get(incident.id)).references == ()
+    later = a_finding(2, references=("T1110", "API2:2023"))
+    assert (await world.incidents.open_or_join(later)).incident.references == ("T1110", "API2:2023")
+
+
 async def test_several_findings_open_one_incident(world: World, redis: Redis, tally: Tally) -> None:
     findings = [a_finding(n, at=NOON + n) for n in range(3)]
     opened = await world.incidents.open_or_join(*findings, tell=True)

@@ -1,6 +1,7 @@
 """Every rule says what it is, how to check it, what to do and when it is wrong."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,9 @@ from detectors.defaults import DEFAULTS
 from detectors.guide import Guide
 from detectors.guides import guide_of, guides
 from detectors.references import link_of
+from detectors.rule_table import rule_table
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 TEXTS = ("phrase", "what", "needs", "check", "act", "wrong")
 PLACEHOLDERS = {"subject", "rule", "times", "count", "percent", "total"}
 
@@ -81,3 +84,16 @@ def test_a_rule_of_ones_own_is_explained_by_its_title():
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_a_default_rule_carries_its_guides_references(name):
     assert DEFAULTS[name].references == guides()[name].references
+
+
+def test_the_page_of_rules_is_written_from_the_detectors():
+    """`python -m detectors.rule_table > docs/rules.md`"""
+    assert (ROOT / "docs" / "rules.md").read_text("utf-8") == rule_table()
+
+
+def test_every_rule_has_a_section_and_a_row_that_says_what_it_finds():
+    page = rule_table()
+    for name in DEFAULTS:
+        assert f"\n## {name}\n" in page
+        [row] = [line for line in page.splitlines() if line.startswith(f"| [`{name}`]")]
+        assert len(row.split("|")[2].strip()) > 10, row
