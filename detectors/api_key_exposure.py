@@ -41,9 +41,9 @@ class ApiKeyExposure(Detector):
             "lines from the logs and their copies. Look for uses since `first_seen`."
         ),
         wrong=(
-            "An example, a test key or a random text of the same shape: dismiss the incident with "
-            "the verdict false_positive; the same key in the same place joins this incident "
-            "instead of opening another while it is open."
+            "An example, a test key or a random text of the same shape: acknowledge and resolve "
+            "the incident as false_positive. While it stays open, later finds of the same key in "
+            "the same place join it."
         ),
         references=("T1552.001", "CWE-532", "CWE-598", "API2:2023"),
     )

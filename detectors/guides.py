@@ -6,12 +6,15 @@ from detectors.engine import DETECTORS
 from detectors.guide import Guide
 from detectors.high_error_rate import HighErrorRate
 
+OF_BATCHES: dict[str, type] = {"high_error_rate": HighErrorRate}
+"""The rules whose detectors look at whole batches; all others are in the engine's table."""
+
 
 @cache
 def guides() -> dict[str, Guide]:
     """By rule, in the order of the engine; a detector without one is left out."""
-    written = {name: getattr(detector, "guide", None) for name, detector in DETECTORS.items()}
-    written["high_error_rate"] = HighErrorRate.guide
+    detectors = {**DETECTORS, **OF_BATCHES}
+    written = {name: getattr(detector, "guide", None) for name, detector in detectors.items()}
     return {name: guide for name, guide in written.items() if guide is not None}
 
 

@@ -4,8 +4,7 @@ import sys
 
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.engine import DETECTORS
-from detectors.guides import guides
-from detectors.high_error_rate import HighErrorRate
+from detectors.guides import OF_BATCHES, guides
 from detectors.references import link_of
 from detectors.rule import Kind, Rule
 from detectors.sentence import duration
@@ -76,7 +75,7 @@ def _section(rule: Rule) -> str:
 
 def _headline(rule: Rule) -> str:
     """What stands behind the rule's name in the first line of its detector's file."""
-    detector = DETECTORS.get(rule.name, HighErrorRate)
+    detector = DETECTORS.get(rule.name) or OF_BATCHES[rule.name]
     head = (sys.modules[detector.__module__].__doc__ or "").partition("\n")[0]
     return head.partition(": ")[2].removesuffix(".")
 

@@ -42,8 +42,8 @@ class SuspiciousActivity(Detector):
         needs="`client_ip` and `path`; `query`, `user_agent` and `referer` add to what is seen.",
         check=(
             "`bartizan incidents show ID`: `matched` of each event names the field, the text and "
-            "the pattern. Compare `status`: 404 and 403 mean that nothing was there, 200 with a "
-            "large `bytes` or 500 on such a request means that it reached something."
+            "the pattern. Compare `status`: 404 and 403 mean that nothing was there, 200 or 500 "
+            "that such a request may have reached something."
         ),
         act=(
             "All refused: nothing is lost, block the address with `bartizan blocks add ADDRESS "

@@ -35,8 +35,8 @@ class TokenCracking(Detector):
         ),
         wrong=(
             "A gateway in front of many clients, whose own address is logged: name it in "
-            "TRUSTED_PROXIES, so that the client's address counts. After a rotation of all keys: "
-            "raise the threshold for a day."
+            "BARTIZAN_TRUSTED_PROXIES, so that the client's address counts. After a rotation of "
+            "all keys: raise the threshold for a day."
         ),
         references=("T1110", "API2:2023", "CWE-307"),
     )
