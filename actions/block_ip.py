@@ -4,12 +4,10 @@ from actions.block import BlockRequest, BlockResult, Origin, Outcome
 from actions.blocklist import block_id_for
 from actions.incident import Entity, Incident
 from actions.networks import canonical
+from actions.runbook import BRAKE_RULE
 from actions.world import World
 from detectors.finding import Finding, Mode, Severity, SubjectKind
 from detectors.timestamps import to_rfc3339
-
-BRAKE_RULE = "mass_block_brake"
-"""The rule under which the brake's alert stands."""
 
 
 async def run(finding: Finding, incident: Incident, world: World) -> None:

@@ -11,7 +11,7 @@ from operator import attrgetter
 import msgspec
 
 from detectors.finding import Evidence, Finding, Mode
-from detectors.windows import why
+from detectors.sentence import why
 
 HOLD_MS = 1_000
 """How long a subject is left alone after it was dealt with. A person does not notice; a flood becomes one a second."""
@@ -40,12 +40,11 @@ def merged_of(finding: Finding, *others: Finding) -> Finding:
     count = sum(f.count for f in findings)
     first_at, at = min(f.first_at for f in findings), max(f.at for f in findings)
     evidence = _newest(e for f in findings for e in f.evidence)
-    meta = {"rule": finding.rule, "threshold": finding.threshold, "window_ms": finding.window_ms}
-    last = [msgspec.to_builtins(e) for e in evidence[-1:]]
-    text = why(meta, {"count": count, "first_at": first_at, "at": at, "evidence": last})
-    return msgspec.structs.replace(
-        finding, count=count, first_at=first_at, at=at, why=text, evidence=evidence
+    total = sum(f.total for f in findings)
+    merged = msgspec.structs.replace(
+        finding, count=count, total=total, first_at=first_at, at=at, evidence=evidence
     )
+    return msgspec.structs.replace(merged, why=why(merged))
 
 
 def _newest(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:

@@ -111,6 +111,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: int | None = None
     """When the last of them was written."""
     joins_noted_at: int | None = None
+    references: tuple[str, ...] = ()
+    """ATT&CK, OWASP and CWE ids of its rule."""
     version: int = 1
     """Counts every change; for If-Match."""
 
@@ -214,6 +216,7 @@ def opened_by(
         dedup_key=dedup_key_of(finding),
         evidence=finding.evidence[-EVIDENCE_KEPT:],
         immediate=immediate,
+        references=finding.references,
     )
 
 
@@ -235,6 +238,7 @@ def joined_by(
         first_seen=min(old.first_seen, finding.first_at),
         last_seen=max(old.last_seen, finding.at),
         evidence=(*old.evidence, *finding.evidence)[:EVIDENCE_KEPT],
+        references=finding.references or old.references,
     )
 
 

@@ -19,6 +19,7 @@ from redis.asyncio.client import Pipeline
 from actions.audit import is_stream_id
 from actions.counters import Counters, NoCounters
 from actions.incident import Incident
+from actions.runbook import runbook_of
 from actions.storage import Client, act_key, ensure_group, load_script, rows_of, storage_errors, text_of
 from detectors.errors import DeliveryError
 from detectors.finding import Priority, Severity
@@ -105,7 +106,7 @@ def notifications_key() -> str:
 
 
 def message_about(incident: Incident, kind: MessageKind, why: str, at: int, finding_id: str) -> Message:
-    """The message that an incident gives rise to. `why`: the finding's sentence."""
+    """The message that an incident gives rise to. `why`: the finding's sentence; what to do first comes below it."""
     return Message(
         kind=kind,
         incident_id=incident.id,
@@ -114,7 +115,7 @@ def message_about(incident: Incident, kind: MessageKind, why: str, at: int, find
         severity=incident.severity,
         priority=incident.priority,
         title=incident.title,
-        text=why,
+        text=f"{why}\nWhat to do first: {runbook_of(incident.rule).act}",
         at=at,
         finding_id=finding_id,
         immediate=incident.immediate,

@@ -39,11 +39,13 @@ def list_incidents(
 
 @incidents.command("show")
 def show_incident(incident: Incident, as_json: Json = False) -> None:
-    """One incident, with its evidence."""
+    """One incident, with its runbook and evidence."""
     from app.cli_api import Api
 
     with Api() as api:
         found = api.call("GET", f"{INCIDENTS}/{quote(incident, safe='')}")
+    if not as_json:
+        found |= {f"runbook {name}": text for name, text in found.pop("runbook").items()}
     show(found, as_json=as_json)
 
 

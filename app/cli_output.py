@@ -43,8 +43,10 @@ def print_table(rows: Iterable[dict[str, Any]], columns: Sequence[tuple[str, str
 
 
 def print_fields(value: dict[str, Any]) -> None:
-    """One object as `key: value` lines; lists and objects as JSON."""
+    """One object as `key: value` lines; lists of texts with commas, other lists and objects as JSON."""
     width = max((len(key) for key in value), default=0) + 1
     for key, item in value.items():
+        if isinstance(item, list) and all(isinstance(part, str) for part in item):
+            item = ", ".join(item)
         text = json.dumps(item) if isinstance(item, dict | list) else printable(item)
         typer.echo(f"{key + ':':<{width}} {text}")

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from detectors.addresses import client_address, network_around
-from detectors.auth_failures import LOGIN, LOGIN_FORM, failure_of, is_login_success
+from detectors.auth_failures import LOGIN, LOGIN_FORM, attempt_of, failure_of, is_login_success
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.event import Event
 from detectors.finding import SubjectKind
@@ -32,6 +32,7 @@ class AccountTakeover(Detector):
     tags = frozenset({LOGIN, LOGIN_FORM, ENCODED})
     outcomes = True
     guide = Guide(
+        phrase="{subject} was let in after failing to log in {times}",
         what="An account was entered after many failed attempts: its password has been guessed, or bought.",
         needs="user, and client_ip; the outcome of logins, or their status and path.",
         check="Look at what the account did after the success, and ask its owner whether it was them. A new country "
@@ -78,5 +79,5 @@ def takeover_verdict(event: Event, site: Surroundings, rule: Rule) -> Verdict | 
     if reason:
         return Verdict(rule, reason)
     if is_login_success(event, site):
-        return Verdict(rule, "login succeeded", good=True)
+        return Verdict(rule, f"login succeeded{attempt_of(event)}", good=True)
     return None

@@ -1,8 +1,7 @@
 """api_key_exposure: a credential stands in a log.
 
-Looks at: the whole record, by the patterns of patterns/keys/. The subject is the key itself, as kind and keyed
+Reads the whole record, by the patterns of patterns/keys/. The subject is the key itself, as kind and keyed
 fingerprint; the client is not to blame for it, so nobody is blocked.
-Why: whoever reads the log, or any copy of it, holds the key.
 Default: the first one; tells an administrator.
 Source: CWE-532 (secrets in log files), CWE-598 (secrets in a query), ATT&CK T1552.001; OWASP API2:2023; the
 operator's document.
@@ -12,6 +11,7 @@ from collections.abc import Iterable
 
 from detectors.detector import Detector, Look, Verdict
 from detectors.event import Event
+from detectors.guide import Guide
 from detectors.redact import Secret
 from detectors.scanner import ENCODED, load_patterns
 
@@ -21,6 +21,32 @@ MOST_KEYS = 10
 
 class ApiKeyExposure(Detector):
     """Counts each credential of a record, once a record."""
+
+    guide = Guide(
+        phrase="The credential {subject} was written to a log {times}",
+        what=(
+            "A credential stands in a log record, in a URL, a referer, a message or anywhere "
+            "else. Whoever reads the log, or any copy of it, holds the key. It is kept as its "
+            "kind and a keyed fingerprint only, and masked everywhere."
+        ),
+        needs="Nothing but the record itself; fields only tell where in it the key stands.",
+        check=(
+            "`bartizan incidents show ID`: `matched` says what kind it is and where it stands, "
+            "`path` and `host` which application writes it. Look in the provider's console for "
+            "the last use of keys of this kind, and whether the address is yours."
+        ),
+        act=(
+            "Rotate the key at its provider first and revoke the old one, then mend the "
+            "application so that it sends the key in a header and logs no headers; delete the "
+            "lines from the logs and their copies. Look for uses since `first_seen`."
+        ),
+        wrong=(
+            "An example, a test key or a random text of the same shape: acknowledge and resolve "
+            "the incident as false_positive. While it stays open, later finds of the same key in "
+            "the same place join it."
+        ),
+        references=("T1552.001", "CWE-532", "CWE-598", "API2:2023"),
+    )
 
     tags = frozenset({ENCODED, *(p.id for p in load_patterns("keys"))})
 

@@ -9,7 +9,7 @@ Source: OWASP OAT-014, OAT-018; ATT&CK T1595.003; Elastic's rule for error codes
 from detectors.addresses import Networks, client_address, subject_of
 from detectors.event import Batch
 from detectors.guide import Guide
-from detectors.high_error_rate import BUCKETS
+from detectors.high_error_rate import BUCKETS, SAMPLES
 from detectors.rule import Rule
 from detectors.timestamps import event_time_ms
 
@@ -21,6 +21,7 @@ class ClientErrorRate:
     """Adds up a batch, looking closely only at addresses that lately met errors."""
 
     guide = Guide(
+        phrase="{subject} met errors with {percent} of {total} requests",
         what="Most requests of one address are refused or ask for what is not there: somebody goes through a list of "
         "paths, parameters or tokens.",
         needs="client_ip and status of all requests, the good ones as well.",
@@ -67,6 +68,17 @@ class ClientErrorRate:
             subject: (sorted(buckets), [n for start in sorted(buckets) for n in buckets[start]])
             for subject, buckets in counts.items()
         }
+
+    def samples(self, batch: Batch) -> dict[str, list[int]]:
+        """Per address: where in the batch the last few of its errors stand, in order."""
+        found: dict[str, list[int]] = {}
+        for index in range(len(batch.events) - 1, -1, -1):
+            event = batch.events[index]
+            if event.status is not None and 400 <= event.status < 500:
+                subject = self._subject(event.client_ip, event.forwarded_for)
+                if subject is not None and len(indexes := found.setdefault(subject, [])) < SAMPLES:
+                    indexes.append(index)
+        return {subject: indexes[::-1] for subject, indexes in found.items()}
 
     def is_aside(self, values: list[int]) -> bool:
         """Whether an address is only counted because an earlier batch held its errors. See `Group.is_aside`."""

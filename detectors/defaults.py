@@ -1,6 +1,9 @@
-"""What each rule is when the policy names it and says nothing more. docs/policy.md shows them."""
+"""What each rule is when the policy names it and says nothing more. docs/rules.md shows them."""
+
+import msgspec
 
 from detectors.finding import Action, Severity, SubjectKind
+from detectors.guides import guide_of
 from detectors.rule import Kind, Rule
 
 MINUTE_MS = 60_000
@@ -27,8 +30,14 @@ def _different(
     )
 
 
+def _explained(rule: Rule) -> Rule:
+    """The rule with what its findings say of it."""
+    guide = guide_of(rule.name)
+    return msgspec.structs.replace(rule, references=guide.references, phrase=guide.phrase)
+
+
 DEFAULTS: dict[str, Rule] = {
-    rule.name: rule
+    rule.name: _explained(rule)
     for rule in (
         # Thresholds of these four: the operator's document (security_alerts).
         Rule("auth_failures", 10, MINUTE_MS, (Action.BLOCK_IP,), Severity.HIGH, raised_for_shared=True),

@@ -14,6 +14,9 @@ from detectors.redact import SecretFinder
 from detectors.rule import Rule
 from detectors.scanner import Pattern, Scanner
 
+LONGEST_QUOTE = 80
+"""Characters of a path that are shown with what matched."""
+
 
 class Verdict(NamedTuple):
     """One event counts for one rule."""
@@ -105,6 +108,12 @@ def path_of(event: Event) -> str:
         path = path[:-2].rstrip("/")
     script, php, _info = path.partition(".php/")
     return script + php.rstrip("/") if php else path or "/"
+
+
+def answer_of(event: Event) -> str:
+    """How an event was answered, for people: `status 429 on /api/x`."""
+    path = (event.path or "").partition("?")[0][:LONGEST_QUOTE]
+    return f"status {event.status} on {path}" if path else f"status {event.status}"
 
 
 def is_one_of(path: str, known: Iterable[str]) -> bool:

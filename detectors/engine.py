@@ -6,6 +6,7 @@ The way of a batch, top to bottom: `process` cuts it into chunks; `_select` scan
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from detectors.auth_failures import LOGIN, LOGIN_FORM, AuthFailures
 from detectors.client_error_rate import ClientErrorRate
 from detectors.condition_matching import matcher_of
 from detectors.credential_stuffing import CredentialStuffing
-from detectors.detector import Detector, Look, Surroundings, Verdict
+from detectors.detector import Detector, Look, Surroundings, Verdict, answer_of
 from detectors.distributed_brute_force import DistributedBruteForce
 from detectors.event import Batch, Event
 from detectors.evidence import EvidenceClerk
@@ -198,7 +199,7 @@ class Engine:
         selected = self._select(batch, hits)
         groups = self._groups(batch, selected, hits)
         for tally in self._tallies:
-            groups += self._tallied(tally, batch)
+            groups += self._tallied(tally, batch, hits)
         applied, crossed = await self.windows.apply(groups, batch.mark)
         crossed.sort(key=lambda c: c.at)
         counted = len({c.index for c in selected}) if applied else 0
@@ -348,11 +349,19 @@ class Engine:
             may_hold_secret=may_hold_secret,
         )
 
-    def _tallied(self, tally: Tally, batch: Batch) -> list[Group]:
+    def _tallied(self, tally: Tally, batch: Batch, hits: dict[int, list[Pattern | str]]) -> list[Group]:
         rule, groups = tally.rule, []
-        for counted, (times, values) in tally.tally(batch).items():
+        tallied = tally.tally(batch)
+        samples = tally.samples(batch) if any(sum(values[1::2]) for _, values in tallied.values()) else {}
+        for counted, (times, values) in tallied.items():
             subject = self.secrets.redact(counted) or "*"
-            group = Group(rule, subject, rule.name, meta_of(rule, subject), times, values, [])
+            evidence = []
+            for index in samples.get(counted, ()):
+                at, flag = event_time_ms(batch.events[index].timestamp, batch.received_ms)
+                verdict = Verdict(rule, answer_of(batch.events[index]))
+                evidence.append((at, self._evidence(batch, _Counted(at, index, flag, verdict), hits)))
+            evidence.sort(key=itemgetter(0))
+            group = Group(rule, subject, rule.name, meta_of(rule, subject), times, values, evidence)
             group.is_aside = tally.is_aside(values)
             groups.append(group)
         return groups

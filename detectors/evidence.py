@@ -1,5 +1,8 @@
 """A counted event as people will read it later: every text redacted and cut, before anything is stored."""
 
+from collections.abc import Iterable
+from itertools import takewhile
+
 import msgspec
 
 from detectors.addresses import Networks, client_address
@@ -9,6 +12,8 @@ from detectors.redact import Secret, SecretFinder, masked
 
 RECORD_CHARACTERS = 512
 FIELD_CHARACTERS = 256
+BEGINNING = 8
+"""So many first characters of a credential are taken for it where a quote was cut in the middle of one."""
 
 
 class EvidenceClerk:
@@ -32,7 +37,7 @@ class EvidenceClerk:
             self._batch, self._written = batch, {}
         known, written = self._written.get(index) or self._write_event(batch, index, may_hold_secret)
         if may_hold_secret:
-            matched = self._secrets.redact(masked(matched, known)) or ""
+            matched = _without_beginnings(self._secrets.redact(masked(matched, known)) or "", known)
         flags = (flag,) if flag else ()
         return self._encode(
             msgspec.structs.replace(written, at=at, flags=flags, matched=matched[:FIELD_CHARACTERS])
@@ -67,3 +72,15 @@ class EvidenceClerk:
         )
         self._written[index] = known, written
         return known, written
+
+
+def _without_beginnings(text: str, secrets: Iterable[Secret]) -> str:
+    """The text without the beginnings of these secrets: what a detector quotes is cut, and may be cut within one."""
+    for secret in secrets:
+        at = text.find(secret.text[:BEGINNING])
+        while at >= 0:
+            alike = takewhile(lambda pair: pair[0] == pair[1], zip(text[at:], secret.text, strict=False))
+            end = at + sum(1 for _ in alike)
+            text = text[:at] + secret.mask + text[end:]
+            at = text.find(secret.text[:BEGINNING], at + len(secret.mask))
+    return text

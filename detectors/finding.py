@@ -110,6 +110,10 @@ class Finding(msgspec.Struct, frozen=True):
     """Where it stands, for rules that tell places apart (`URL`, `referer`); findings of other places are other news."""
     references: tuple[str, ...] = ()
     """ATT&CK, OWASP and CWE ids, such as `T1110.004`, `API2:2023`."""
+    phrase: str = ""
+    """The beginning of `why` with its places still empty, for findings that are merged; see sentence.py."""
+    total: int = 0
+    """Ratio rules: of how many events `count` are."""
     shared_users: int = 0
     """How many different users lately got in from this address, where they are so many that it is shared (an office,
     a carrier): such an address is not blocked. 0: it is nobody's but the attacker's, as far as the logs tell."""

@@ -6,6 +6,10 @@ import msgspec
 class Guide(msgspec.Struct, frozen=True, kw_only=True):
     """A short runbook. Each text is one to three sentences of plain words, without markup."""
 
+    phrase: str = ""
+    """The beginning of a finding's sentence, completed by sentence.py. `{subject}`, `{rule}`; `{times}` is `10 times`,
+    or `as 10 different users` where the policy says that those are counted; `{count}` alone, for detectors that say
+    themselves what must differ; `{percent}` and `{total}` for ratios."""
     what: str
     """What it is, and what the attacker is after."""
     needs: str

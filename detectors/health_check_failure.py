@@ -1,15 +1,14 @@
 """health_check_failure: the service says that it is not well, several times in a row.
 
-Looks at: requests to the health path (`/api/health`, `/health`) in the logs, and the checks Bartizan makes itself
-where the policy names an address. GET or HEAD answered 5xx is a failure; 2xx and 3xx start over; 4xx is about the
-client that asked, and anybody can cause it, so it says nothing.
+4xx is about the client that asked, and anybody can cause it, so it says nothing.
 Default: 3 in a row for one host open an incident.
 Source: the operator's document (health checks, incident detection).
 """
 
 from collections.abc import Iterable
 
-from detectors.detector import Detector, Look, Verdict, path_of
+from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict, path_of
+from detectors.guide import Guide
 
 HEALTH = "health"
 """Tag of records that name a health path."""
@@ -17,6 +16,35 @@ HEALTH = "health"
 
 class HealthCheckFailure(Detector):
     """Follows the streak of failures of each host."""
+
+    guide = Guide(
+        phrase="{subject} failed its health check {times} in a row",
+        what=(
+            "The service says that it is not well: a GET or HEAD of a health path (`/api/health`, "
+            "`/health`) is answered 5xx, or the checks that Bartizan makes itself fail. 2xx and "
+            "3xx start over. An outage may be an attack's aim or its side effect."
+        ),
+        needs=(
+            "`path` and `status` of the health checks in the log, or a `health_check` with a "
+            "whole address in the policy; `host` tells several services apart."
+        ),
+        check=(
+            "Ask the health path yourself (`curl -i https://HOST/api/health`) and compare with "
+            "`status` of the evidence. `bartizan incidents list` shows whether high_error_rate or "
+            "rate_limit_violations began at the same time: then look for load, else for a "
+            "deployment or a database."
+        ),
+        act=(
+            "Roll back the last deployment or restart what the check names as down. Where a flood "
+            "of requests came first, block or limit the addresses with the most requests at the "
+            "proxy."
+        ),
+        wrong=(
+            "A planned restart: resolve it as benign. A check that times out under normal load: "
+            "raise `timeout`, `retries` or the threshold in the policy's `health_check`."
+        ),
+        references=("T1499", "OAT-015"),
+    )
 
     tags = frozenset({HEALTH})
     outcomes = True
@@ -32,4 +60,6 @@ class HealthCheckFailure(Detector):
             good = event.status < 400
         else:
             return ()
-        return (Verdict(self._rule, f"health check answered {event.status or 'nothing'}", good=good),)
+        path = f" of {event.path[:LONGEST_QUOTE]}" if event.path else ""
+        answer = f"health check{path} answered {event.status or 'nothing'}"
+        return (Verdict(self._rule, answer, good=good),)

@@ -1,7 +1,6 @@
 """high_error_rate: too many of a host's answers are server errors.
 
-Looks at: every event with a status; 500 and above is an error. Counted per host in buckets of a thirtieth of the
-window, judged when a bucket is complete, and only where the window holds a minimum volume.
+Counted per host in buckets of a thirtieth of the window, judged when a bucket is complete.
 Default: 10 per cent of at least 100 requests in five minutes open an incident.
 Source: the operator's document (error rate under 5 per cent, incident at 10 per cent).
 """
@@ -10,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from detectors.event import Batch
+from detectors.guide import Guide
 from detectors.rule import Rule
 from detectors.timestamps import event_time_ms
 
@@ -19,12 +19,41 @@ TENS = len("2026-11-23T10:00:0")
 """Characters of an RFC 3339 timestamp that name its ten seconds."""
 MOST_HOSTS = 1000
 """Hosts that a process tells apart; events of any further one are added up under ANY_HOST."""
+SAMPLES = 10
+"""Errors of one host and batch that are kept as evidence; as many as one finding carries."""
 ANY_HOST = "*"
 """The subject of events that name no host."""
 
 
 class HighErrorRate:
     """Adds up a batch. The only detector that sees every event, so it is written for speed."""
+
+    guide = Guide(
+        phrase="{subject} answered {percent} of {total} requests with errors",
+        what=(
+            "Too many answers of a host are server errors (500 and above), among all events with "
+            "a status. Something broke, or somebody found requests that break it; both look the "
+            "same from outside. It says nothing below a minimum volume."
+        ),
+        needs=(
+            "`status` of every request, not only of the failed ones; `host` tells several services apart."
+        ),
+        check=(
+            "`bartizan incidents show ID`: compare `path` and `client_ip` of the failing events. "
+            "One path for many addresses is a fault of the service, many paths for one address is "
+            "somebody trying things. Compare `first_seen` with your deployments."
+        ),
+        act=(
+            "A fault: roll back or mend the route that the evidence names. One address: `bartizan "
+            "blocks add ADDRESS --reason ...`, and mend what its requests broke, since the next "
+            "one will find it too."
+        ),
+        wrong=(
+            "A log that holds the failed requests only makes every rate high: send all of them, "
+            "or raise the percentage or `min_volume`. A planned outage: resolve it as benign."
+        ),
+        references=("T1499", "OAT-015"),
+    )
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -55,6 +84,16 @@ class HighErrorRate:
     def is_aside(self, _values: list[int]) -> bool:
         """Never: what a batch adds up to depends on the batch alone. See `Group.is_aside`."""
         return False
+
+    def samples(self, batch: Batch) -> dict[str, list[int]]:
+        """Per host: where in the batch the last few of its errors stand, in order."""
+        failed = [i for i, e in enumerate(batch.events) if e.status is not None and e.status >= 500]
+        found: dict[str, list[int]] = {}
+        for index in reversed(failed):
+            indexes = found.setdefault(self._known(batch.events[index].host), [])
+            if len(indexes) < SAMPLES:
+                indexes.append(index)
+        return {host: indexes[::-1] for host, indexes in found.items()}
 
     def _bucket_of(self, timestamp: object, received_ms: int) -> int:
         if self._by_tens and type(timestamp) is str and len(timestamp) == TENS and timestamp[10] in "T ":

@@ -22,6 +22,7 @@ class ImpossibleTravel(Detector):
     tags = frozenset({LOGIN, LOGIN_FORM, ENCODED})
     outcomes = True
     guide = Guide(
+        phrase="{subject} logged in from two places too far apart",
         what="An account was entered from two places that nobody travels between in that time: one of the two is "
         "probably not its owner.",
         needs="user and client_ip of successful logins, and a city database; an ASN database spares carriers.",

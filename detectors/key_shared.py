@@ -1,10 +1,7 @@
 """key_shared: one API key is in use in many networks at once.
 
-Looks at: accepted requests (status below 400) with an `api_key_id`; counts different networks (/24, IPv6 /48) of
-one key, and, where there is a city or country database, different countries.
-Why: a key that was leaked or passed on is used where its owner is not.
-Default: 10 different networks in an hour, or a third as many countries (at least 3); tells an administrator.
-When it is wrong: a key built into a mobile app, or a fleet of serverless functions; set a higher threshold.
+Default: 10 different networks in an hour, or a third as many countries (at least 3) where a database of places is set;
+tells an administrator.
 Source: ATT&CK T1528, T1550.001; Elastic's rules for a token seen in two countries.
 """
 
@@ -13,7 +10,8 @@ from collections.abc import Iterable
 import msgspec
 
 from detectors.addresses import client_address, network_around
-from detectors.detector import Detector, Look, Surroundings, Verdict
+from detectors.detector import Detector, Look, Surroundings, Verdict, answer_of
+from detectors.guide import Guide
 from detectors.rule import Rule
 
 FEWEST_COUNTRIES = 3
@@ -22,6 +20,32 @@ FEWEST_COUNTRIES = 3
 
 class KeyShared(Detector):
     """Counts the networks and the countries of each key."""
+
+    guide = Guide(
+        phrase="The key {subject} was used from {count} different networks or countries",
+        what=(
+            "A key that was leaked or passed on is used where its owner is not. Counted are the "
+            "different networks (/24, IPv6 /48), and the different countries, from which one key is "
+            "accepted (status below 400)."
+        ),
+        needs="`api_key_id`, `client_ip` and `status` of accepted requests; a database of places for countries.",
+        check=(
+            "`bartizan incidents show ID`: compare `client_ip` with where the owner runs, and "
+            "`user_agent` with what they use. One user agent everywhere is one program in many "
+            "places; many different ones are many holders."
+        ),
+        act=(
+            "Ask the owner. If they cannot explain it, revoke the key and give them a new one; "
+            "look what it read and changed from the foreign networks, and whether it stands in an "
+            "api_key_exposure incident."
+        ),
+        wrong=(
+            "A key built into a mobile app, or a fleet of serverless functions: many networks are "
+            "its nature. Raise the threshold, and give such uses a key of their own that may do "
+            "little."
+        ),
+        references=("T1528", "T1550.001", "API2:2023"),
+    )
 
     keys = True
 
@@ -39,9 +63,10 @@ class KeyShared(Detector):
         if address is None:
             return ()
         network = network_around(address)
-        verdicts = [Verdict(self._rule, f"key used from {network}", value=network)]
+        used = f"key used from {network}"
+        verdicts = [Verdict(self._rule, f"{used}, {answer_of(event)}", value=network)]
         place = self._site.geo.look_up(address)
         if place and place.country:
-            matched = f"key used from {network} in {place.country}"
+            matched = f"{used} in {place.country}, {answer_of(event)}"
             verdicts.append(Verdict(self._by_country, matched, value=place.country, narrow="country"))
         return verdicts

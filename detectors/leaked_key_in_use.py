@@ -39,6 +39,7 @@ class LeakedKeyInUse(Detector):
 
     tags = frozenset({ENCODED, *(p.id for p in load_patterns("keys"))})
     guide = Guide(
+        phrase="The key {subject} stands in a log and is in use from {count} different addresses",
         what="A key that stood in a log was then used from another address: whoever read the log, a referer or a "
         "shared link, is using it.",
         needs="client_ip and status, and the key itself in the record (URL, header or message).",

@@ -1,20 +1,43 @@
 """not_found_churn: one address asks for many different pages that do not exist.
 
-Looks at: 404 and 410; counts different paths of one address.
-Why: who looks for weak spots does not know what is there; a broken link repeats, a scanner varies.
 Default: 20 different paths in a minute from one address; investigates.
-When it is wrong: a search engine that follows the links of a site that was rebuilt.
 Source: ATT&CK T1595.003, OWASP OAT-018; CrowdSec's http-probing asks for 10 in 10 seconds.
 """
 
 from collections.abc import Iterable
 
 from detectors.decoding import decode_target, normal_path
-from detectors.detector import Detector, Look, Verdict
+from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict
+from detectors.guide import Guide
 
 
 class NotFoundChurn(Detector):
     """Counts paths; what differs is the path, decoded."""
+
+    guide = Guide(
+        phrase="{subject} asked for {count} different pages that do not exist",
+        what=(
+            "Who looks for weak spots does not know what is there; a broken link repeats, a "
+            "scanner varies. Counted are the different paths of one address that are answered 404 "
+            "or 410."
+        ),
+        needs="`client_ip`, `path` and `status`.",
+        check=(
+            "`bartizan incidents show ID`: names such as backup, admin, .bak or those of other "
+            "products are a word list. Paths that your site once had are old links."
+        ),
+        act=(
+            "If it is a word list, `bartizan blocks add ADDRESS --reason ...`, or `action: "
+            "[block_ip, investigate]` for this rule. Look whether anything that was found (200) "
+            "should not be there."
+        ),
+        wrong=(
+            "A search engine or a link checker that follows the links of a site that was rebuilt: "
+            "redirect the old paths, or `bartizan allow add NETWORK --note ...`. An application "
+            "that lost its images: mend it."
+        ),
+        references=("T1595.003", "OAT-018"),
+    )
 
     statuses = frozenset({404, 410})
 
@@ -23,4 +46,4 @@ class NotFoundChurn(Detector):
         if look.event.status not in self.statuses or not look.event.path:
             return ()
         path = normal_path(decode_target(look.event.path))
-        return (Verdict(self._rule, f"no page {path[:80]!r}", value=path),)
+        return (Verdict(self._rule, f"status {look.event.status} on {path[:LONGEST_QUOTE]}", value=path),)

@@ -1,18 +1,15 @@
 """object_enumeration: somebody walks through the ids of objects that are not theirs.
 
-Looks at: 403 and 404 on a path with an id in it (a number, a UUID, a long hex string); counts different ids of one
-address and route.
-Why: broken object level authorization is found by counting ids up; a real client asks for objects it knows.
 Default: 20 different ids of one route in 5 minutes from one address; tells an administrator.
-When it is wrong: a client that goes on asking for objects that were deleted in bulk.
-Source: OWASP API1:2023 (broken object level authorization); ATT&CK T1087.
+Source: OWASP API1:2023 (broken object level authorization), CWE-639.
 """
 
 import re
 from collections.abc import Iterable
 
 from detectors.decoding import decode_target, normal_path
-from detectors.detector import Detector, Look, Verdict
+from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict
+from detectors.guide import Guide
 
 _ID = re.compile(r"[0-9]{1,20}|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,64}", re.IGNORECASE)
 LONGEST_PATH = 512
@@ -20,6 +17,31 @@ LONGEST_PATH = 512
 
 class ObjectEnumeration(Detector):
     """Counts ids; the route, its ids replaced, narrows the window."""
+
+    guide = Guide(
+        phrase="{subject} asked in vain for {count} different ids of one route",
+        what=(
+            "Who counts ids up looks for an object that is served although it is not theirs; a "
+            "real client asks for objects it knows. Counted are the different ids (numbers, "
+            "UUIDs, long hex strings) of one route that are answered 403 or 404."
+        ),
+        needs="`client_ip`, `path` and `status`.",
+        check=(
+            "`bartizan incidents show ID`: `matched` names route and id; ids in order are a walk. "
+            "Then search your access log for answers of 200 to this address on the same route, "
+            "and ask whether those objects belong to its `user` or key."
+        ),
+        act=(
+            "If foreign objects were served, close the route until it checks the owner of each "
+            "object, and treat it as a data breach. If all were refused, block the address or "
+            "revoke its key, and use ids that cannot be guessed."
+        ),
+        wrong=(
+            "A client that goes on asking for objects that were deleted in bulk, or a crawler "
+            "with old links: its ids once existed. Answer 410, or raise the threshold."
+        ),
+        references=("API1:2023", "CWE-639"),
+    )
 
     statuses = frozenset({403, 404})
 
@@ -31,7 +53,14 @@ class ObjectEnumeration(Detector):
         route, ids = route_of(event.path)
         if not ids:
             return ()
-        return (Verdict(self._rule, f"{route} refused for {ids[-1]}", value="/".join(ids), narrow=route),)
+        return (
+            Verdict(
+                self._rule,
+                f"status {event.status} on {route[:LONGEST_QUOTE]} with id {ids[-1]}",
+                value="/".join(ids),
+                narrow=route,
+            ),
+        )
 
 
 def route_of(path: str) -> tuple[str, list[str]]:

@@ -66,5 +66,7 @@ class Rule(msgspec.Struct, frozen=True):
     """Own rules: what it finds, in the operator's words."""
     references: tuple[str, ...] = ()
     """ATT&CK, OWASP and CWE ids; for the built-in rules those of the detector's guide."""
+    phrase: str = ""
+    """The beginning of a finding's sentence, of the detector's guide; see sentence.py."""
     duration_ms: int = 4 * 3_600_000
     max_duration_ms: int = 7 * 86_400_000

@@ -1,11 +1,8 @@
 """security_breach: it looks as if somebody got in.
 
-Looks at: a login that succeeds after ten failures of the same address and user within 15 minutes; an exposed key that
-a second address uses; a secret file (`/.env`, `/.git/config`, a private key, a dump) that was served with content. The
-first two are left to account_takeover and leaked_key_in_use where the policy names these.
-Why: all three need a person at once.
-When it is wrong: a site that answers every path with one page serves no secret. The second secret file of the same
-size on one host is taken for such a page and does not count any more; the first cannot be told apart.
+A login after failures and a leaked key in use are left to account_takeover and leaked_key_in_use where the policy names
+these. The second secret file of the same size on one host is taken for a page that answers every path and does not
+count any more; the first cannot be told apart.
 Default: the first one opens an incident of the highest priority.
 Source: ATT&CK T1078 (valid accounts), T1110, T1552.001; the example of the Sigma correlation specification (ten
 failures, then a success, within ten minutes); the operator's document.
@@ -19,6 +16,7 @@ from detectors.account_takeover import takeover_rule, takeover_verdict
 from detectors.auth_failures import LOGIN, LOGIN_FORM
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.event import Event
+from detectors.guide import Guide
 from detectors.leaked_key_in_use import in_use_rule, keys_in_use
 from detectors.rule import Rule
 from detectors.scanner import ENCODED, load_patterns
@@ -47,6 +45,36 @@ MOST_HOSTS = 1000
 
 class SecurityBreach(Detector):
     """Watches logins that succeed at last, and secret files that are served."""
+
+    guide = Guide(
+        phrase="{subject} seems to have got in",
+        what=(
+            "A login succeeds after ten failures of the same address and user within 15 minutes; a "
+            "key that stands in a log is used from a second address; or a secret file (`/.env`, "
+            "`/.git/config`, a private key, a dump) is served with content."
+        ),
+        needs=(
+            "`client_ip` and `path`; `bytes` for a file that was served; `user` and `status` or "
+            "`outcome` for a login; the key itself in the record of a request."
+        ),
+        check=(
+            "`bartizan incidents show ID`: `matched` of the last event says which it was. A file: "
+            "fetch it yourself and see whether it holds secrets. A login: ask the user by another "
+            "way than mail whether it was them, and compare address and user agent with their "
+            "earlier logins. A key: compare the two addresses, and ask its owner which is theirs."
+        ),
+        act=(
+            "A file: take it off the server now and rotate every secret in it, beginning with the "
+            "cloud and database keys. A login: end all sessions of the account, force a password "
+            "reset, look what it did since, and block the address. A key: revoke it at its issuer."
+        ),
+        wrong=(
+            "A site that answers every path with one page serves no secret: answer unknown paths "
+            "with 404. A person who remembered the password at last, or a client with several "
+            "addresses whose key stands in the URL: resolve the incident as benign."
+        ),
+        references=("T1078", "T1110", "T1552.001", "CWE-552"),
+    )
 
     statuses = frozenset({401, 403})
     tags = frozenset({LOGIN, LOGIN_FORM, ENCODED, *SERVED_SECRETS, *(p.id for p in load_patterns("keys"))})

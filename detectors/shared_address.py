@@ -8,7 +8,7 @@ ago: who takes accounts over does not wait. lua/count_batch.lua reads it where a
 
 from collections.abc import Iterable
 
-from detectors.auth_failures import LOGIN, LOGIN_FORM, is_login_success
+from detectors.auth_failures import LOGIN, LOGIN_FORM, attempt_of, is_login_success
 from detectors.detector import Detector, Look, Verdict
 from detectors.finding import Severity
 from detectors.rule import Kind, Rule
@@ -33,4 +33,4 @@ class SharedAddress(Detector):
         event = look.event
         if not event.user or not is_login_success(event, self._site):
             return ()
-        return (Verdict(self._rule, "login succeeded", good=True, value=event.user),)
+        return (Verdict(self._rule, f"login succeeded{attempt_of(event)}", good=True, value=event.user),)

@@ -1,10 +1,7 @@
 """slow_brute_force: one address fails again and again over hours, and never gets in.
 
-Looks at: failed and successful authentications of one address; a success starts over.
-Why: one attempt every few minutes passes under every limit per minute.
 Default: 30 failures in 24 hours without a success from one address, which is then blocked; and, told from these, half
 as many within a 24th of the window (15 in an hour) and twice as many within seven windows (60 in a week).
-When it is wrong: a device with an old password; its user agent and path are always the same.
 Source: ATT&CK T1110.001; OWASP ASVS 2.2.1 allows no more than 100 failures an hour for one account, NIST SP 800-63B
 100 in a row.
 """
@@ -13,14 +10,40 @@ from collections.abc import Iterable
 
 import msgspec
 
-from detectors.auth_failures import LOGIN, LOGIN_FORM, failure_of, is_login_success
+from detectors.auth_failures import LOGIN, LOGIN_FORM, attempt_of, failure_of, is_login_success
 from detectors.detector import Detector, Look, Surroundings, Verdict
+from detectors.guide import Guide
 from detectors.rule import Rule
 from detectors.scanner import ENCODED
 
 
 class SlowBruteForce(Detector):
     """Follows the streak of failures of each address, over hours, days and a week."""
+
+    guide = Guide(
+        phrase="{subject} failed to log in {times} and never got in",
+        what=(
+            "One attempt every few minutes passes under every limit per minute, but adds up over "
+            "hours. Counted are the failed authentications of one address; a success starts over."
+        ),
+        needs=(
+            "`client_ip`, `path` and `status`, or `outcome`; successful logins must be in the log as well."
+        ),
+        check=(
+            "`bartizan incidents show ID`: different `user` or `path` values are a guesser. "
+            "Always the same user, path and user agent, around the clock, is a device."
+        ),
+        act=(
+            "Keep the address blocked, and look in `bartizan incidents list --entity USER` for other "
+            "addresses that try the same accounts."
+        ),
+        wrong=(
+            "A phone, a mail client or a job with an old password: tell its owner, and lift the "
+            "block with `bartizan blocks remove ID --reason ...`. If successful logins are not "
+            "logged, nothing starts over: log them, or raise the threshold."
+        ),
+        references=("T1110.001", "CWE-307", "ASVS 2.2.1"),
+    )
 
     statuses = frozenset({401, 403})
     tags = frozenset({LOGIN, LOGIN_FORM, ENCODED})
@@ -43,8 +66,6 @@ class SlowBruteForce(Detector):
         if reason:
             return [Verdict(rule, reason, narrow=str(rule.window_ms)) for rule in self._rules]
         if is_login_success(look.event, self._site):
-            return [
-                Verdict(rule, "login succeeded", good=True, narrow=str(rule.window_ms))
-                for rule in self._rules
-            ]
+            matched = f"login succeeded{attempt_of(look.event)}"
+            return [Verdict(rule, matched, good=True, narrow=str(rule.window_ms)) for rule in self._rules]
         return ()

@@ -1,9 +1,7 @@
 """suspicious_activity: requests that nobody makes by accident.
 
-Looks at: the decoded target, the user agent and the referer, by the patterns of patterns/attacks/*.toml: probing for
-secrets and administration pages, traversal, injection, known attack tools, what is no request at all; and, as weak
-signs, refused requests for different pages. One request counts once, by its heaviest sign.
-Why: scanners ask for what real clients never do, and ask for much of it in little time.
+Reads the decoded target, the user agent and the referer, by the patterns of patterns/attacks/*.toml, and what was
+refused. One request counts once, by its heaviest sign.
 Points: an attack 1, one that nobody makes by accident 2, a doubtful one 0.5; a page that is not there, forbidden or
 refused 0.5 once in a window for each route, 0.2 where a link led there, nothing for pictures, scripts and what browsers
 ask for by themselves. Points count in full for a window, half in the next, a quarter in the third.
@@ -19,6 +17,7 @@ from detectors.decoding import decode_target, normal_path, values_of
 from detectors.detector import Detector, Look, Surroundings, Verdict, is_one_of, path_of
 from detectors.event import Event
 from detectors.finding import Severity
+from detectors.guide import Guide
 from detectors.object_enumeration import route_of
 from detectors.redact import compiled
 from detectors.scanner import ENCODED, Pattern, Scanner, load_patterns
@@ -54,6 +53,34 @@ _BY_ITSELF = re.compile(
 
 class SuspiciousActivity(Detector):
     """Confirms what the scan thinks it saw, field by field, and weighs it."""
+
+    guide = Guide(
+        phrase="{subject} sent suspicious requests {times}",
+        what=(
+            "Requests that nobody makes by accident: probing for secrets and administration "
+            "pages, path traversal, injection of SQL, script or commands, known attack tools, "
+            "what is no request at all; and, as weak signs, many different pages that are refused or "
+            "not there. Each has its points, which fade; scanners collect them in little time."
+        ),
+        needs="`client_ip` and `path`; `query`, `user_agent` and `referer` add to what is seen.",
+        check=(
+            "`bartizan incidents show ID`: `matched` of each event names the field, the text and "
+            "the pattern. Compare `status`: 404 and 403 mean that nothing was there, 200 or 500 "
+            "that such a request may have reached something."
+        ),
+        act=(
+            "All refused: nothing is lost, block the address with `bartizan blocks add ADDRESS "
+            "--reason ...` if it goes on. Where one was answered 200 or 500, look at that route's "
+            "code and its application log at that time, and rotate every secret that the answer "
+            "can have held."
+        ),
+        wrong=(
+            "Your own security scan: `bartizan allow add ADDRESS --note ... --for 1d`. A field in "
+            "which people write code or markup (a search, an editor): `mode: observe` for the "
+            "time it takes to look, then a higher threshold."
+        ),
+        references=("T1595.002", "T1595.003", "T1190", "OAT-014"),
+    )
 
     statuses = REFUSED
     tags = frozenset({ENCODED, *(p.id for p in load_patterns("attacks"))})

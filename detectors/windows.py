@@ -22,8 +22,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from detectors.errors import StorageError
-from detectors.finding import Evidence, Finding
+from detectors.finding import Finding
 from detectors.rule import Kind, Rule
+from detectors.sentence import phrase_of, why
 
 MARK_TTL_MS = 15 * 60_000
 """A sender's retry within this time counts nothing twice. The longest first retry of the senders measured is a
@@ -68,6 +69,7 @@ class Meta(msgspec.Struct, frozen=True):
     max_duration_ms: int
     place: str = ""
     references: tuple[str, ...] = ()
+    phrase: str = ""
 
 
 class Crossed(msgspec.Struct, frozen=True):
@@ -204,6 +206,7 @@ def meta_of(rule: Rule, subject: str, place: str = "") -> str:
             max_duration_ms=rule.max_duration_ms,
             place=place,
             references=rule.references,
+            phrase=phrase_of(rule),
         )
     ).decode()
 
@@ -220,20 +223,13 @@ def read_finding(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Fin
             "at": int(fields[b"at"]),
             "count": int(fields[b"count"]),
             "shared_users": int(fields.get(b"users", 0)),
+            "total": int(fields.get(b"total", 0)),
             "evidence": [msgspec.json.decode(text) for text in texts],
         }
-        return msgspec.convert({**meta, **counted, "why": why(meta, counted)}, Finding)
+        finding = msgspec.convert({**meta, **counted, "why": ""}, Finding)
+        return msgspec.structs.replace(finding, why=why(finding))
     except (KeyError, msgspec.MsgspecError) as error:
         raise ValueError(f"finding {entry_id!r} cannot be read: {error}") from error
-
-
-def why(meta: dict[str, Any], counted: dict[str, Any]) -> str:
-    """One sentence for people: what was counted, how often, in what time, against what limit."""
-    span_s = (counted["at"] - counted["first_at"]) / 1000
-    limit = f"{meta['threshold']} in {meta['window_ms'] / 1000:g} s"
-    sample = Evidence(**counted["evidence"][-1]).matched if counted["evidence"] else ""
-    tail = f", last: {sample}" if sample else ""
-    return f"{counted['count']} {meta['rule']} in {span_s:g} s (limit {limit}){tail}"
 
 
 __all__ = ["Group", "Kind", "Windows", "meta_of", "read_finding", "window_key"]

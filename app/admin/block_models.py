@@ -66,6 +66,8 @@ class BlockWhyModel(BlockModel):
     """A block with everything that led to it."""
 
     incident: IncidentModel | None
+    references: tuple[str, ...]
+    """ATT&CK, OWASP and CWE ids of its rule."""
     evidence: list[EvidenceModel]
     """The counted events of its incident, redacted."""
     history: list[BlockModel]

@@ -97,6 +97,7 @@ async def explain_block(world: World, _: Viewer, block_id: str) -> BlockWhyModel
     return BlockWhyModel(
         **block_model(block, now).model_dump(),
         incident=None if incident is None else incident_model(incident),
+        references=() if incident is None else incident.references,
         evidence=[] if incident is None else [evidence_model(item) for item in incident.evidence],
         history=[block_model(old, now) for old in history if old.id != block.id],
     )

@@ -6,6 +6,7 @@ from pydantic import StringConstraints
 
 from actions.dossiers import Dossier
 from actions.incident import Incident, IncidentStatus, Move, Verdict, allowed_actions
+from actions.runbook import runbook_of
 from app.admin.models import Data, Input, Moment, Note, Output, TimeText
 from detectors.finding import Evidence, Priority, Severity
 
@@ -64,6 +65,8 @@ class IncidentModel(Output):
     acknowledged_by: str | None
     resolved_at: Moment | None
     verdict: Verdict | None
+    references: tuple[str, ...]
+    """ATT&CK, OWASP and CWE ids of its rule."""
     version: int
     allowed_actions: tuple[str, ...]
 
@@ -110,9 +113,19 @@ class DossierModel(Output):
     found_nearby: tuple[NeighbourModel, ...]
 
 
-class IncidentWhyModel(IncidentModel):
-    """An incident with its evidence, and what the investigation found."""
+class RunbookModel(Output):
+    """What the rule's incidents mean, how to tell whether this one is real, what to do, and when it is wrong."""
 
+    what: str
+    check: str
+    act: str
+    wrong: str
+
+
+class IncidentWhyModel(IncidentModel):
+    """An incident with its runbook and evidence, and what the investigation found."""
+
+    runbook: RunbookModel
     evidence: list[EvidenceModel]
     dossier: DossierModel | None
 
@@ -165,10 +178,11 @@ def incident_model(incident: Incident) -> IncidentModel:
     return IncidentModel(**_fields(incident))
 
 
-def incident_why_model(incident: Incident, dossier: Dossier | None) -> IncidentWhyModel:
-    """An incident with everything that is known of it."""
+def incident_why_model(incident: Incident, dossier: Dossier | None, rule_title: str = "") -> IncidentWhyModel:
+    """An incident with everything that is known of it. `rule_title`: of a rule of the operator's own."""
     return IncidentWhyModel(
         **_fields(incident),
+        runbook=RunbookModel.model_validate(runbook_of(incident.rule, rule_title)),
         evidence=[evidence_model(item) for item in incident.evidence],
         dossier=None if dossier is None else DossierModel.model_validate(dossier),
     )

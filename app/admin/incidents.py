@@ -65,9 +65,11 @@ async def list_incidents(
 
 @router.get("/{incident_id}", responses=problems(404))
 async def show_incident(world: World, _: Viewer, incident_id: str) -> IncidentWhyModel:
-    """One incident with its evidence and what the investigation found."""
+    """One incident with its runbook, its evidence and what the investigation found."""
     incident = await world.actions.incidents.get(incident_id)
-    return incident_why_model(incident, await world.actions.dossiers.find(incident.id))
+    rule = world.policy.current.rule(incident.rule)
+    dossier = await world.actions.dossiers.find(incident.id)
+    return incident_why_model(incident, dossier, rule.title if rule else "")
 
 
 @router.get("/{incident_id}/timeline", responses=problems(404))

@@ -71,8 +71,8 @@ end
 
 local users_of_group = 0
 
-local function emit(found, group, first, last, count, evidence)
-  found[#found + 1] = {first, last, count, evidence}
+local function emit(found, group, first, last, count, evidence, total)
+  found[#found + 1] = {first, last, count, evidence, total or 0}
   reply[#reply + 1] = group
   reply[#reply + 1] = first
   reply[#reply + 1] = last
@@ -217,8 +217,9 @@ local function streak(state, g, group, found)
   end
 end
 
--- A bucket is judged when the next one begins, so the answer does not depend on how batches were cut.
-local function judge_ratio(state, g, group, found)
+-- A bucket is judged when the next one begins, so the answer does not depend on how batches were cut. What has
+-- happened since the next one began is no evidence for it.
+local function judge_ratio(state, g, group, found, next)
   local newest = state.t[#state.t]
   local total, bad, first = 0, 0, nil
   for i = 1, #state.t do
@@ -229,7 +230,7 @@ local function judge_ratio(state, g, group, found)
     end
   end
   if total >= g.min_volume and bad > 0 and bad * 100 >= g.n * total then
-    emit(found, group, first, newest, bad, take_evidence(state, 0, newest + g.window))
+    emit(found, group, first, newest, bad, take_evidence(state, first, next - 1), total)
     state.t, state.v = {}, {}
   end
 end
@@ -239,7 +240,7 @@ local function ratio(state, g, group, found)
     local total, bad = g.values[2 * i - 1], g.values[2 * i]
     local size = #state.t
     if size > 0 and t > state.t[size] then
-      judge_ratio(state, g, group, found)
+      judge_ratio(state, g, group, found, t)
       size = #state.t
     end
     local place = size
@@ -439,7 +440,8 @@ end
 local function append(entry, meta, n)
   redis.call('XADD', KEYS[2], '*', 'meta', meta, 'first_at', string.format('%.0f', entry[1]),
     'at', string.format('%.0f', entry[2]), 'count', string.format('%.0f', entry[3]),
-    'evidence', cmsgpack.pack(entry[4]), 'users', users_of_group, 'threshold', n)
+    'evidence', cmsgpack.pack(entry[4]), 'total', string.format('%.0f', entry[5]), 'users', users_of_group,
+    'threshold', n)
 end
 
 for i = 3, #ARGV do
@@ -459,13 +461,14 @@ for i = 3, #ARGV do
     append(found[1], a[6], g.n)
     if #found > 1 then
       local rest, last = found[2], found[#found]
-      local sum, from, to = 0, rest[1], rest[2]
+      local sum, total, from, to = 0, 0, rest[1], rest[2]
       for f = 2, #found do
         sum = sum + found[f][3]
+        total = total + found[f][5]
         from = math.min(from, found[f][1])
         to = math.max(to, found[f][2])
       end
-      append({from, to, sum, last[4]}, a[6], g.n)
+      append({from, to, sum, last[4], total}, a[6], g.n)
     end
   end
   if #state.t == 0 and #state.e == 0 and not state.last and not next(state.p or {}) and not next(state.u or {}) then

@@ -88,7 +88,8 @@ def a_finding(number: int = 1, **fields: object) -> Finding:
         mode=Mode.ENFORCE,
         duration_ms=4 * HOUR,
         max_duration_ms=7 * DAY,
-        why="10 auth_failures in 59 s (limit 10 in 60 s), last: status 401",
+        why=f"{IP} failed to log in 10 times in 59 s (limit: 10 in 1 min); last: status 401",
+        phrase="{subject} failed to log in {times}",
         evidence=(
             Evidence(at - 59_000, at - 58_990, "status 401", client_ip=IP, path="/login", user="root"),
             Evidence(at, at + 6, "status 401", client_ip=IP, path="/login", user="admin"),

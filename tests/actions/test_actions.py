@@ -8,12 +8,13 @@ from redis.asyncio import Redis
 
 from actions import alert_admin, block_ip, create_incident, investigate
 from actions.block import BlockStatus, Outcome
-from actions.block_ip import BRAKE_RULE, blockable
+from actions.block_ip import blockable
 from actions.dossiers import dossier_key
 from actions.incident import Entity, Entry, Incident
 from actions.incidents import IncidentFilter
 from actions.neighbours import NEAR_KEPT, NEAR_TTL_MS, near_key, vicinity
 from actions.outbox import MessageKind
+from actions.runbook import BRAKE_RULE, runbook_of
 from actions.timeline import INCIDENT_TTL_MS
 from actions.world import World
 from detectors.finding import Evidence, Finding, Mode, Priority, Severity, SubjectKind
@@ -116,6 +117,7 @@ async def test_the_brake_raises_one_alert_however_many_it_refuses(
     assert (alert.entities, alert.finding_count) == ((Entity("rule", "auth_failures"),), 1)
     await world.outbox.deliver()
     assert [(m.rule, m.kind) for m in ear.heard] == [(BRAKE_RULE, MessageKind.OPENED)]
+    assert ear.heard[0].text.endswith(runbook_of(BRAKE_RULE).act)
     assert tally.counted["blocks outcome=braked rule=auth_failures"] == 5
     other = a_finding(99, rule="suspicious_activity", subject="192.0.2.99")
     await block_ip.run(other, await opened(world, other), world)
@@ -144,7 +146,9 @@ async def test_people_are_told_once_per_finding(world: World, ear: Ear, run: obj
     for _ in range(2):
         await run(finding, incident, world)
     await world.outbox.deliver()
-    assert [(m.incident_id, m.text, m.immediate) for m in ear.heard] == [(incident.id, finding.why, False)]
+    [message] = ear.heard
+    assert (message.incident_id, message.immediate) == (incident.id, False)
+    assert message.text.splitlines()[0] == finding.why
 
 
 async def test_an_immediate_incident_is_critical_and_tells_at_once(world: World, ear: Ear) -> None:

@@ -27,7 +27,7 @@ def test_merged_findings_are_the_sum_under_the_id_of_the_first() -> None:
         first_at=NOON - 64_000,
         at=NOON + 700,
         count=17,
-        why="17 auth_failures in 64.7 s (limit 10 in 60 s), last: status 103",
+        why="203.0.113.9 failed to log in 17 times in 1 min 4 s (limit: 10 in 1 min); last: status 103",
         evidence=seen_at(3, 4, 5, 6, 7, 50, 100, 101, 102, 103),
     )
 

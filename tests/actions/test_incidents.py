@@ -192,13 +192,25 @@ async def test_several_findings_are_counted_once_however_they_are_cut(world: Wor
     assert tally.counted["incidents result=joined rule=auth_failures"] == 7
 
 
+async def test_an_incident_names_the_public_standards_of_its_rule(world: World, redis: Redis) -> None:
+    finding = a_finding(references=("T1110", "API2:2023"))
+    incident = (await world.incidents.open_or_join(finding)).incident
+    assert incident.references == ("T1110", "API2:2023")
+    stored = msgspec.json.decode(await redis.get(incident_key(incident.id)))
+    del stored["references"]
+    await redis.set(incident_key(incident.id), msgspec.json.encode(stored))
+    assert (await world.incidents.get(incident.id)).references == ()
+    later = a_finding(2, references=("T1110", "API2:2023"))
+    assert (await world.incidents.open_or_join(later)).incident.references == ("T1110", "API2:2023")
+
+
 async def test_several_findings_open_one_incident(world: World, redis: Redis, tally: Tally) -> None:
     findings = [a_finding(n, at=NOON + n) for n in range(3)]
     opened = await world.incidents.open_or_join(*findings, tell=True)
     incident = opened.incident
     assert (opened.opened, incident.event_count, incident.finding_count) == (True, 30, 3)
     assert (incident.first_seen, incident.last_seen) == (NOON - 59_000, NOON + 2)
-    assert incident.why.startswith("30 auth_failures in 59.002 s")
+    assert incident.why.startswith("203.0.113.9 failed to log in 30 times in 59 s ")
     assert [m.kind for m in await messages(redis)] == [MessageKind.OPENED]
     assert not await world.incidents.tell(findings[0], incident.id)
     counts = {

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from actions.incident import Move, Verdict
 from actions.outbox import ATTEMPTS, GROUP, LogChannel, Outbox, notifications_key, outbox_key
+from actions.runbook import runbook_of
 from actions.storage import ensure_group
 from actions.world import World
 from detectors.errors import DeliveryError
@@ -110,7 +111,15 @@ async def test_the_log_channel_takes_any_text(world: World, redis: Redis, clock:
     await world.incidents.open_or_join(finding, tell=True)
     outbox = Outbox(redis, clock, channels=[LogChannel()])
     assert await outbox.deliver() == 1
-    assert (await outbox.notifications())[0][0].message.text == finding.why
+    first, _, _ = (await outbox.notifications())[0][0].message.text.partition("\n")
+    assert first == finding.why
+
+
+async def test_a_message_says_in_its_second_line_what_to_do_first(world: World, ear: Ear) -> None:
+    await told(world)
+    await world.outbox.deliver()
+    _, *rest = ear.heard[0].text.splitlines()
+    assert rest == [f"What to do first: {runbook_of('auth_failures').act}"]
 
 
 async def test_the_log_of_deliveries_is_bounded(world: World, redis: Redis) -> None:

@@ -82,6 +82,7 @@ def finding(subject: str = "203.0.113.9", number: int = 1, **fields: Any) -> Fin
         "max_duration_ms": 7 * 24 * HOUR_MS,
         "why": "10 failed logins within 60 s",
         "evidence": (evidence,),
+        "references": ("T1110", "API2:2023"),
     }
     return Finding(**(known | fields))
 

@@ -9,6 +9,7 @@ from actions.dossiers import Dossier, EarlierBlock
 from actions.neighbours import Neighbour
 from detectors.finding import Severity
 from detectors.geo import Place
+from detectors.guides import guide_of
 
 FIELDS = ["rule", "title", "severity", "priority", "status", "subject", "event_count"]
 FIELDS += ["first_seen", "last_seen", "triggered_at", "allowed_actions"]
@@ -62,6 +63,19 @@ async def test_an_incident_is_shown_with_its_evidence_and_its_dossier(desk: Desk
     assert (found["place"]["country"], found["accounts"]) == ("GB", ["alice"])
     assert found["earlier_blocks"][0]["created_at"] == "2025-11-24T16:00:00.000Z"
     assert found["found_nearby"][0]["subject"] == "203.0.113.7"
+
+
+async def test_an_incident_is_shown_with_its_runbook_and_references(desk: Desk) -> None:
+    shown = (await desk.viewer.get(f"/incidents/{await opened(desk)}")).json()
+    guide = guide_of("auth_failures")
+    assert shown["references"] == ["T1110", "API2:2023"]
+    assert shown["runbook"] == {name: getattr(guide, name) for name in ("what", "check", "act", "wrong")}
+
+
+async def test_an_incident_of_a_rule_that_is_gone_has_a_runbook_all_the_same(desk: Desk) -> None:
+    shown = (await desk.viewer.get(f"/incidents/{await opened(desk, rule='exports')}")).json()
+    assert "exports" in shown["runbook"]["what"]
+    assert all(shown["runbook"].values())
 
 
 async def test_an_incident_that_nobody_investigated_has_no_dossier(desk: Desk) -> None:

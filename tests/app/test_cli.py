@@ -1,6 +1,9 @@
 """The command line without a service: policy, tokens, doctor, and what everything prints."""
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -151,6 +154,7 @@ def test_policy_explain_says_what_every_rule_does_and_which_are_off(here: Path) 
             "fires_at": "10 in 1m, per ip",
             "then": "propose only: block_ip for 4h, doubling up to 7d",
             "severity": "high",
+            "references": ["T1110", "OAT-007", "API2:2023", "CWE-307"],
         }
     ]
 
@@ -232,6 +236,54 @@ def test_doctor_reads_the_databases(
     found = [row for row in rows(run("doctor", "--json")[1]) if row["check"] == "geoip"]
     assert [row["ok"] for row in found] == [False, True]
     assert "GeoLite2-ASN" in str(found[1]["detail"])
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A service that knows one incident."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(INCIDENT).encode()
+            self.send_response(200 if self.path == "/v1/admin/incidents/INC-2026-0001" else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        monkeypatch.setenv("BARTIZAN_PORT", str(server.server_port))
+        monkeypatch.setenv("BARTIZAN_ADMIN_TOKEN", "t" * 40)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+INCIDENT = {
+    "id": "INC-2026-0001",
+    "why": "203.0.113.9 failed to log in 10 times",
+    "references": ["T1110", "API2:2023"],
+    "runbook": {"what": "guessing", "check": "look", "act": "block", "wrong": "a test"},
+}
+
+
+def test_an_incident_is_shown_with_its_runbook_line_by_line(here: Path, service: None) -> None:
+    code, said = run("incidents", "show", "INC-2026-0001")
+    assert code == 0, said
+    lines = {line.partition(":")[0]: line.partition(":")[2].strip() for line in said.splitlines()}
+    assert lines["references"] == "T1110, API2:2023"
+    assert [lines[f"runbook {name}"] for name in INCIDENT["runbook"]] == [
+        "guessing",
+        "look",
+        "block",
+        "a test",
+    ]
+    assert rows(run("incidents", "show", "INC-2026-0001", "--json")[1]) == [INCIDENT]
 
 
 def test_what_a_log_wrote_cannot_control_the_terminal() -> None:

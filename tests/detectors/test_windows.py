@@ -135,7 +135,10 @@ async def test_a_finding_carries_its_newest_evidence_and_its_rule(redis: Redis):
     assert (finding.first_at, finding.at) == (T0, T0 + 11)
     assert finding.actions == (Action.BLOCK_IP,)
     assert [e.at for e in finding.evidence] == [T0 + i for i in range(2, 12)]
-    assert finding.why == "12 auth_failures in 0.011 s (limit 12 in 60 s), last: status 401"
+    assert (
+        finding.why
+        == "198.51.100.7 met the rule auth_failures 12 times in under 0.1 s (limit: 12 in 1 min); last: status 401"
+    )
 
 
 async def test_a_flood_of_findings_about_one_subject_takes_two_places_in_the_stream(redis: Redis):

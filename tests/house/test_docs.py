@@ -24,7 +24,7 @@ def test_every_setting_is_documented_and_every_documented_one_exists():
 
 def test_every_rule_is_documented():
     for name in DEFAULTS:
-        assert f"`{name}`" in of("policy.md"), name
+        assert f"\n## {name}\n" in of("rules.md"), name
 
 
 def test_every_route_is_documented_and_every_documented_one_exists(tmp_path):
