@@ -9,7 +9,7 @@ from app.policy_conditions import read_condition
 from app.policy_nodes import Value
 from app.policy_rules import RULE_KEYS, rule_of
 from detectors.condition_fields import FIELDS
-from detectors.conditions import All, Condition
+from detectors.conditions import All, Condition, Op, tests_of
 from detectors.defaults import DEFAULTS
 from detectors.event import Event
 from detectors.finding import Action, Severity, SubjectKind
@@ -18,6 +18,9 @@ from detectors.rule import Kind, Rule
 MOST_RULES = 200
 MOST_EXAMPLES = 100
 """Of one rule and sort."""
+MOST_EXAMPLES_IN_ALL = 2_000
+MOST_REGEXES_IN_ALL = 200
+"""Compiling one takes up to 20 ms, and whoever may view the policy may have one checked."""
 LONGEST_TITLE = 200
 MOST_REFERENCES = 20
 OWN_KEYS = RULE_KEYS - {"min_volume"} | {"title", "sequence", "references", "tests"}
@@ -50,6 +53,7 @@ def read_own_rules(value: Value) -> tuple[list[Rule], list[Example]]:
     """The rules of this section with their examples. Raises: ConfigError on the line of what is wrong."""
     rules: list[Rule] = []
     examples: list[Example] = []
+    regexes = 0
     entries = value.entries()
     if len(entries) > MOST_RULES:
         value.fail(f"has more than {MOST_RULES} rules")
@@ -60,9 +64,19 @@ def read_own_rules(value: Value) -> tuple[list[Rule], list[Example]]:
             key.fail("a name has 3 to 64 small letters, digits and underscores, and begins with a letter")
         members = member.members(OWN_KEYS)
         rules.append(_read_rule(name, member, members))
+        regexes += _regexes(rules[-1])
         if "tests" in members:
             examples += _examples(name, members["tests"])
+        if regexes > MOST_REGEXES_IN_ALL or len(examples) > MOST_EXAMPLES_IN_ALL:
+            value.fail(
+                f"has more than {MOST_REGEXES_IN_ALL} regular expressions or {MOST_EXAMPLES_IN_ALL:,} tests in all"
+            )
     return rules, examples
+
+
+def _regexes(rule: Rule) -> int:
+    conditions = [condition for condition in (rule.where, rule.then) if condition is not None]
+    return sum(len(test.values) for c in conditions for test in tests_of(c) if test.op is Op.REGEX)
 
 
 def _read_rule(name: str, value: Value, members: dict[str, Value]) -> Rule:

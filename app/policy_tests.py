@@ -7,7 +7,7 @@ import msgspec
 from app.ingest.decode import decode_events
 from app.policy import Policy
 from app.policy_own_rules import Example
-from detectors.condition_matching import matcher_of
+from detectors.condition_matching import Matcher, matcher_of
 from detectors.condition_words import first_match, why_not
 from detectors.conditions import All, Any, Condition
 from detectors.errors import ConfigError
@@ -33,8 +33,10 @@ class Result:
 
 def run_examples(policy: Policy) -> list[Result]:
     """Every example of every own rule, in the order of the file. Needs no Redis."""
-    conditions = {rule.name: _condition(rule) for rule in policy.rules if rule.is_own}
-    return [_run(example, conditions[example.rule]) for example in policy.examples]
+    wanted = {example.rule for example in policy.examples}
+    conditions = {rule.name: _condition(rule) for rule in policy.rules if rule.name in wanted}
+    matchers = {name: matcher_of(condition) for name, condition in conditions.items()}
+    return [_run(e, conditions[e.rule], matchers[e.rule]) for e in policy.examples]
 
 
 def check_examples(policy: Policy) -> list[Result]:
@@ -62,7 +64,7 @@ def _condition(rule: Rule) -> Condition:
     return where if rule.then is None else Any((where, rule.then))
 
 
-def _run(example: Example, condition: Condition) -> Result:
+def _run(example: Example, condition: Condition, matcher: Matcher) -> Result:
     record = msgspec.json.encode(example.event)
     decoded = decode_events(record, RECEIVED_MS)
     if len(decoded.events) != 1:
@@ -73,7 +75,7 @@ def _run(example: Example, condition: Condition) -> Result:
     lost = _unread(example, event)
     if lost is not None:
         return _result(example, f"{lost} is not what an event has there, so the service would not read it")
-    matches = matcher_of(condition)(event, record)
+    matches = matcher(event, record)
     if matches is example.should_match:
         return _result(example)
     if matches:

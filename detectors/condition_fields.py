@@ -26,6 +26,8 @@ ABSENT = frozenset({"", "-"})
 """Logged for want of a value, so the same as none at all."""
 LONGEST_RECORD_BYTES = 65_536
 """Of a record read as a whole, as of decoded text."""
+_KELVIN, _DOTTED_I = "\ue000", "\ue001"
+"""Private characters, which have no case."""
 REMEMBERED = 64
 """Decoded texts kept: the rules look at the same few events one after the other."""
 
@@ -33,12 +35,12 @@ REMEMBERED = 64
 def fold(text: str) -> str:
     """A text as it is compared, without regard to case.
 
-    The two letters outside ASCII whose small forms lie within it stay (the Kelvin sign, the dotted capital I), so
-    that what equals an ASCII word has its letters in the record, where the scan looks for them.
+    The two letters outside ASCII whose small forms lie within it (the Kelvin sign, the dotted capital I) stand for
+    themselves, so that what equals an ASCII word has its letters in the record, where the scan looks for them.
     """
     if text.isascii():
         return text.lower()
-    return "\u212a".join("\u0130".join(p.lower() for p in q.split("\u0130")) for q in text.split("\u212a"))
+    return text.replace("\u212a", _KELVIN).replace("\u0130", _DOTTED_I).lower()
 
 
 def reader_of(field: str, trusted: Networks | None = None) -> Read:
@@ -99,7 +101,8 @@ def _path(path: str) -> str:
     return normal_path(decode_target(path.partition("?")[0]))
 
 
-# What is worked out rather than taken; a further one (a country, a network's owner) is one more line.
+# What is worked out rather than taken; a further one (a country, a network's owner) is one more line, and a name in
+# FIELDS.
 _READERS: dict[str, Read] = {
     "path": _bare_path,
     "query": _query,

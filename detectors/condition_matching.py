@@ -3,6 +3,7 @@
 import operator
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any as Anything
 
 import re2
@@ -20,6 +21,8 @@ LONGEST_REGEX_TEXT = 4_096
 """Characters of a field that a regex reads."""
 LARGEST_PROGRAM_BYTES = 1 << 20
 """Of one regex, with the states that it makes while it reads."""
+REGEXES_KEPT = 512
+"""Compiled ones: a policy is read, tested and put in force one after the other."""
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,9})?")
 _BETTER = {Op.GT: min, Op.GTE: min, Op.LT: max, Op.LTE: max}
 """Of several limits, the one that is the easiest to meet."""
@@ -161,6 +164,7 @@ def _regex(read: Read, test: Test) -> Matcher:
     return found
 
 
+@lru_cache(REGEXES_KEPT)
 def compile_regex(pattern: str) -> Anything:
     """The RE2 program of a pattern, which reads bytes. Raises: ConfigError in words for people."""
     options = re2.Options()

@@ -4,6 +4,7 @@ A condition is a small tree. Whoever reads a language (the policy, Sigma) builds
 """
 
 import enum
+from collections.abc import Iterator
 
 import msgspec
 
@@ -52,3 +53,15 @@ class Not(msgspec.Struct, frozen=True, tag="not"):
 
 
 Condition = Test | All | Any | Not
+
+
+def tests_of(condition: Condition) -> Iterator[Test]:
+    """Every comparison in a condition."""
+    match condition:
+        case Test():
+            yield condition
+        case Not(part):
+            yield from tests_of(part)
+        case All(parts) | Any(parts):
+            for part in parts:
+                yield from tests_of(part)

@@ -237,6 +237,17 @@ def test_rules_are_bounded_and_aliases_cannot_multiply_them() -> None:
         bomb += f"  aa{now}: {{where: {{any: &{now} [{parts}]}}}}\n"
     with pytest.raises(ConfigError, match="has more than 128 comparisons"):
         load(bomb)
+    regexes = "".join(f"  rule_{n}: {{where: {{path: {{regex: [{'a, ' * 32}]}}}}}}\n" for n in range(7))
+    with pytest.raises(
+        ConfigError, match="line 2: rules: has more than 200 regular expressions or 2,000 tests"
+    ):
+        load("rules:\n" + regexes)
+    tests = "".join(
+        f"  rule_{n}: {{where: {{status: 1{n:02}}}, tests: {{match: [{'{path: a}, ' * 100}]}}}}\n"
+        for n in range(21)
+    )
+    with pytest.raises(ConfigError, match="or 2,000 tests in all"):
+        load("rules:\n" + tests)
     with pytest.raises(ConfigError, match="nested deeper"):
         load("rules:\n  mine:\n    where: &a {any: [*a]}\n")
 
