@@ -23,7 +23,7 @@ class Kind(enum.StrEnum):
     """n events of one sort in a window, and then one of another."""
 
 
-class Rule(msgspec.Struct, frozen=True):
+class Rule(msgspec.Struct, frozen=True, cache_hash=True):
     """One line of the policy, complete with its detector's defaults. Built by app/policy.py."""
 
     name: str
