@@ -4,6 +4,7 @@ import asyncio
 import gc
 import multiprocessing
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -27,6 +28,8 @@ DESCRIPTION = "Events in, decisions out. Errors are RFC 9457 problem bodies; tim
 POLICY_LOOK_S = 1.0
 TOKENS_LOOK_S = 2.0
 PARENT_LOOK_S = 1.0
+SWITCH_S = 0.001
+"""How long a thread that decodes a large body keeps the event loop waiting; it waits several times for one lookup."""
 STOP_TIMEOUT_S = 5.0
 """The longest blocking read is one second; what is not acknowledged by then is taken again at the next start."""
 
@@ -82,6 +85,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         # of ingest went there (python -m benchmarks ingest, with and without).
         gc.collect()
         gc.freeze()
+        sys.setswitchinterval(SWITCH_S)
         log.info("started", version=world.version, policy=world.policy.current.digest)
         yield
         world.feed.close()

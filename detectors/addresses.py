@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from detectors.errors import ConfigError
 
@@ -13,7 +13,7 @@ SUBJECT_PREFIX_V6 = 64
 
 
 @lru_cache(maxsize=65_536)
-def _parse(text: str) -> IPv4Address | IPv6Address | None:
+def _canonical(text: str) -> str | None:
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]
@@ -25,7 +25,7 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    return str(mapped or address)
 
 
 def parse_address(text: object) -> str | None:
@@ -37,8 +37,7 @@ def parse_address(text: object) -> str | None:
     """
     if not isinstance(text, str) or len(text) > LONGEST_ADDRESS:
         return None
-    address = _parse(text)
-    return None if address is None else str(address)
+    return _canonical(text)
 
 
 @lru_cache(maxsize=65_536)

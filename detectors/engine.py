@@ -4,6 +4,7 @@ The way of a batch, top to bottom: `process` cuts it into chunks; `_select` scan
 `_groups` gathers what counts by rule and subject, with its evidence; `Windows.apply` counts it.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
@@ -48,6 +49,9 @@ from detectors.windows import Crossed, Group, Windows, meta_of
 
 CHUNK_EVENTS = 10_000
 """Events counted in one step: bounds how long Redis and the event loop are busy with one request."""
+EVENTS_AT_A_TIME = 1_000
+GROUPS_AT_A_TIME = 100
+"""Events and groups worked on before others on the event loop (lookups) get a turn: each takes a few milliseconds."""
 EVIDENCE_AT_EACH_END = 10
 """Of one group of one batch, the first and the last ten events keep their evidence."""
 
@@ -196,8 +200,12 @@ class Engine:
 
     async def _process_chunk(self, batch: Batch) -> Processed:
         hits = self.scanner.scan(batch.records)
-        selected = self._select(batch, hits)
-        groups = self._groups(batch, selected, hits)
+        selected: list[_Counted] = []
+        for start in range(0, len(batch.events), EVENTS_AT_A_TIME):
+            if len(batch.events) > EVENTS_AT_A_TIME:
+                await asyncio.sleep(0)
+            selected += self._select(batch, hits, start)
+        groups = await self._groups(batch, selected, hits)
         for tally in self._tallies:
             groups += self._tallied(tally, batch, hits)
         applied, crossed = await self.windows.apply(groups, batch.mark)
@@ -205,11 +213,11 @@ class Engine:
         counted = len({c.index for c in selected}) if applied else 0
         return Processed(not applied, counted, crossed)
 
-    def _select(self, batch: Batch, hits: dict[int, list[Pattern | str]]) -> list[_Counted]:
-        """Asks the detectors. Most events interest none of them and cost one dictionary lookup."""
+    def _select(self, batch: Batch, hits: dict[int, list[Pattern | str]], start: int) -> list[_Counted]:
+        """Asks the detectors about some events. Most interest none of them and cost one dictionary lookup."""
         found: list[_Counted] = []
         by_status = self._by_status
-        for index, event in enumerate(batch.events):
+        for index, event in enumerate(batch.events[start : start + EVENTS_AT_A_TIME], start):
             if (
                 event.status in by_status
                 or event.outcome is not None
@@ -228,7 +236,7 @@ class Engine:
     def _judged(self, detector: Detector, look: Look) -> Iterable[Verdict]:
         """A detector's verdicts, where its rule's `where` holds; one that fails must not sink the batch."""
         try:
-            verdicts = detector.judge(look)
+            verdicts = tuple(detector.judge(look))
             if verdicts and detector in self._narrowed:
                 matches = self._narrowed[detector]
                 return verdicts if matches(look.event, look.record) else ()
@@ -251,7 +259,7 @@ class Engine:
             or not d.tags.isdisjoint(tags)
         ]
 
-    def _groups(
+    async def _groups(
         self, batch: Batch, selected: Sequence[_Counted], hits: dict[int, list[Pattern | str]]
     ) -> list[Group]:
         """What counts, by rule and subject, in order of time."""
@@ -262,10 +270,12 @@ class Engine:
             if subject is not None and self._has_value(counted.verdict, event):
                 key = f"{counted.verdict.rule.name}{narrow}"
                 gathered.setdefault((key, subject), []).append(counted)
-        return [
-            self._group(batch, members[0].verdict.rule, subject, key, members, hits)
-            for (key, subject), members in gathered.items()
-        ]
+        groups: list[Group] = []
+        for (key, subject), members in gathered.items():
+            if len(groups) % GROUPS_AT_A_TIME == GROUPS_AT_A_TIME - 1:
+                await asyncio.sleep(0)
+            groups.append(self._group(batch, members[0].verdict.rule, subject, key, members, hits))
+        return groups
 
     def _group(
         self,

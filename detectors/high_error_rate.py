@@ -7,6 +7,7 @@ Source: the operator's document (error rate under 5 per cent, incident at 10 per
 
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 
 from detectors.event import Batch
 from detectors.guide import Guide
@@ -23,6 +24,8 @@ SAMPLES = 10
 """Errors of one host and batch that are kept as evidence; as many as one finding carries."""
 ANY_HOST = "*"
 """The subject of events that name no host."""
+
+_ALIKE = attrgetter("timestamp", "host", "status")
 
 
 class HighErrorRate:
@@ -63,7 +66,7 @@ class HighErrorRate:
 
     def tally(self, batch: Batch) -> dict[str, tuple[list[int], list[int]]]:
         """Per host: bucket starts in order, and total and bad of each, alternating."""
-        if self._by_tens:
+        if self._by_tens and batch.events and _is_finer_than_seconds(batch.events[0].timestamp):
             # Written in one expression for speed: the first 18 characters of `2026-11-23T10:00:03.123Z` decide.
             alike = Counter(
                 [
@@ -72,7 +75,7 @@ class HighErrorRate:
                 ]
             )
         else:
-            alike = Counter([(e.timestamp, e.host, e.status) for e in batch.events])
+            alike = Counter(map(_ALIKE, batch.events))
         counts: dict[tuple[str | None, int], list[int]] = {}
         for (timestamp, host, status), number in alike.items():
             if status is not None:
@@ -121,6 +124,11 @@ class HighErrorRate:
             return ANY_HOST
         self._hosts.add(host)
         return host
+
+
+def _is_finer_than_seconds(timestamp: object) -> bool:
+    """Whether there are so many different times that it pays to cut them; said of the first event, true of most."""
+    return type(timestamp) is str and timestamp[-1:] == "Z" and len(timestamp) > len("2026-11-23T10:00:03Z")
 
 
 def _bucket_start(item: tuple[tuple[str | None, int], Sequence[int]]) -> int:

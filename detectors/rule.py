@@ -31,7 +31,7 @@ class Kind(enum.StrEnum):
     """finds nothing: remembers who got in from an address."""
 
 
-class Rule(msgspec.Struct, frozen=True):
+class Rule(msgspec.Struct, frozen=True, cache_hash=True):
     """One line of the policy, complete with its detector's defaults. Built by app/policy.py."""
 
     name: str

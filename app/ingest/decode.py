@@ -1,11 +1,12 @@
 """A decompressed body as events: the good records of a batch, and why the others are not among them."""
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import msgspec
 
 from app.ingest.fields import LARGEST_INTEGER
-from app.ingest.formats.registry import AUTO, AutoParser, parser_for
+from app.ingest.formats.registry import AUTO, AutoParser, parse_lines, parser_for
 from app.ingest.framing import frame, lines_of, split_values
 from app.ingest.lenient_json import loads
 from app.ingest.mapping import map_record, unwrap
@@ -74,27 +75,40 @@ def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
     Under `auto` a line of no known format is kept as a plain message, otherwise it is set aside.
     Raises: DecodeError for an unknown format, BodyTooLarge over 1,000,000 lines.
     """
-    parse = parser_for(format_name)
     records = lines_of(body.removeprefix(b"\xef\xbb\xbf"))
+    if len(body) > LONG_RECORD_BYTES and max(map(len, records), default=0) > LONG_RECORD_BYTES:
+        return _decode_long_lines(records, format_name, received_ms)
+    events = parse_lines(format_name, records, received_ms)
+    if all(events):
+        return Decoded(cast("list[Event]", events), records)
     decoded = Decoded()
-    add_event, add_record = decoded.events.append, decoded.records.append
-    has_long = len(body) > LONG_RECORD_BYTES
+    for index, (record, event) in enumerate(zip(records, events, strict=True)):
+        _add_line(decoded, index, record, event, format_name)
+    return decoded
+
+
+def _decode_long_lines(records: list[bytes], format_name: str, received_ms: int) -> Decoded:
+    """Where a line is so long that it is refused or its texts are cut; one line at a time."""
+    parse = parser_for(format_name)
+    decoded = Decoded()
     for index, record in enumerate(records):
-        if has_long and len(record) > RECORD_LIMIT_BYTES:
+        if len(record) > RECORD_LIMIT_BYTES:
             decoded.rejected.append((index, _TOO_LONG))
             continue
-        text = str(record, "utf-8", "replace")
-        event = parse(text, received_ms)
-        if event is None:
-            if format_name != AUTO:
-                decoded.rejected.append((index, f"not a line of the format {format_name}"))
-                continue
-            event = Event(message=text)
-        if has_long and len(record) > LONG_RECORD_BYTES:
-            _cut(event)
-        add_event(event)
-        add_record(record)
+        _add_line(decoded, index, record, parse(str(record, "utf-8", "replace"), received_ms), format_name)
     return decoded
+
+
+def _add_line(decoded: Decoded, index: int, record: bytes, event: Event | None, format_name: str) -> None:
+    if event is None:
+        if format_name != AUTO:
+            decoded.rejected.append((index, f"not a line of the format {format_name}"))
+            return
+        event = Event(message=str(record, "utf-8", "replace"))
+    if len(record) > LONG_RECORD_BYTES:
+        _cut(event)
+    decoded.events.append(event)
+    decoded.records.append(record)
 
 
 class _SlowPath:

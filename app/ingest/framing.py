@@ -74,6 +74,10 @@ def lines_of(body: bytes) -> list[bytes]:
     lines = body.split(b"\n")
     if b"\0" in body:
         lines = [line.strip(b"\0") for line in lines]
+    if not lines[-1]:
+        lines.pop()
+    if all(lines) and not any(map(bytes.isspace, lines)):
+        return lines
     return [line for line in lines if line and not line.isspace()]
 
 

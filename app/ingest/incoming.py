@@ -4,14 +4,14 @@ import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.ingest.body import GZIP_MAGIC, ZSTD_MAGIC, decompress
+from app.ingest.body import BodyTooLarge, decompress
 from app.ingest.decode import Decoded, decode_events, decode_lines
 from detectors.errors import DecodeError
 
 INLINE_BYTES = 512 * 1024
-"""A larger body is decoded in a thread, so that lookups in this process do not wait for it."""
-INLINE_COMPRESSED_BYTES = 16 * 1024
-"""The same for a compressed one, which may be a thousand times larger than it looks."""
+"""A body that is larger after decompression is decoded in a thread, so that lookups in this process do not wait."""
+INLINE_RECORDS = 4_000
+"""And one of more records, as far as braces and line ends tell: three bytes may be a record."""
 _BINARY_TYPES = ("msgpack", "protobuf")
 
 
@@ -38,18 +38,25 @@ class Incoming:
     """The Idempotency-Key header, or empty."""
     received_ms: int
 
-    def is_quick(self, data: bytes) -> bool:
-        """Whether preparing this takes a few milliseconds at most."""
-        if self.content_encoding or data.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
-            return len(data) <= INLINE_COMPRESSED_BYTES
-        return len(data) <= INLINE_BYTES
+    def prepare_quickly(self, data: bytes) -> Prepared | None:
+        """What `prepare` gives, or None where that would take more than a few milliseconds. Raises: DecodeError."""
+        if len(data) > INLINE_BYTES:
+            return None
+        try:
+            body = decompress(data, self.content_encoding, INLINE_BYTES)
+        except BodyTooLarge:
+            return None
+        records = body.count(b"\n") + (body.count(b"{") if self.format_name is None else 0)
+        return self._decode(body) if records <= INLINE_RECORDS else None
 
     def prepare(self, data: bytes) -> Prepared:
         """Decompress, decode and mark the body.
 
         Raises: DecodeError (damaged, unknown encoding or format, MessagePack), BodyTooLarge.
         """
-        body = decompress(data, self.content_encoding)
+        return self._decode(decompress(data, self.content_encoding))
+
+    def _decode(self, body: bytes) -> Prepared:
         if self.format_name is not None:
             decoded = decode_lines(body, self.format_name, self.received_ms)
         else:

@@ -108,9 +108,8 @@ async def _count(request: Request, caller: Caller, kind: str, format_name: str |
             key=request.headers.get("idempotency-key", ""),
             received_ms=world.now(),
         )
-        if incoming.is_quick(data):
-            prepared = incoming.prepare(data)
-        else:
+        prepared = incoming.prepare_quickly(data)
+        if prepared is None:
             prepared = await asyncio.to_thread(incoming.prepare, data)
         slot.take(prepared.size_bytes)
         return await _answer(world, incoming, prepared)

@@ -95,7 +95,7 @@ def test_the_engine_passes_no_matching_event_over(data: st.DataObject) -> None:
     engine = Engine(rules, None, fingerprint_key=b"k" * 16)  # type: ignore[arg-type]
     events, records = [event for event, _ in seens], [record for _, record in seens]
     batch = Batch(events, records, T0, "test")
-    selected = engine._select(batch, engine.scanner.scan(records))
+    selected = engine._select(batch, engine.scanner.scan(records), 0)
     counted = {(found.verdict.rule.name, found.index) for found in selected}
     expected = {
         (rule.name, index)

@@ -1,5 +1,6 @@
 """Events in, findings out, over a real Redis: each detector on, below and beside its threshold."""
 
+import asyncio
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from samples import SECRETS
 
 from detectors.addresses import Networks
 from detectors.defaults import BUILT_IN, DEFAULTS
-from detectors.engine import CHUNK_EVENTS, Engine
+from detectors.engine import CHUNK_EVENTS, EVENTS_AT_A_TIME, GROUPS_AT_A_TIME, Engine
 from detectors.event import Batch, Event
 from detectors.finding import Finding
 from detectors.rule import Rule
@@ -230,3 +231,28 @@ async def test_a_detector_that_fails_on_a_record_is_named_and_sinks_nothing(redi
     done = await engine.process(batch([event(i, status=s) for i in range(10) for s in (429, 401)]))
     assert failed == ["rate_limit_violations"] * 10
     assert [c.group.rule.name for c in done.crossed] == ["auth_failures"]
+
+
+async def test_others_on_the_loop_get_a_turn_while_a_large_batch_is_selected(redis: Redis):
+    turns = turns_before_counting = 0
+
+    class Counting(Windows):
+        async def apply(self, groups, mark):
+            nonlocal turns_before_counting
+            turns_before_counting = turns
+            return await super().apply(groups, mark)
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(others())
+    rules = (DEFAULTS["auth_failures"],)
+    engine = Engine(rules, Counting(redis), fingerprint_key=b"k" * 32)
+    many = [event(i, client_ip=f"198.51.100.{i % 200}", status=401) for i in range(4 * EVENTS_AT_A_TIME)]
+    done = await engine.process(batch(many))
+    looking.cancel()
+    assert turns_before_counting >= 4 + 200 // GROUPS_AT_A_TIME - 1
+    assert len(done.crossed) == 200 * (20 // 10)

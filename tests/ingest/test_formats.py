@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.ingest.decode import decode_lines
 from app.ingest.formats import combined, nginx_error, nginx_json, sshd
-from app.ingest.formats.registry import NAMES, AutoParser, parser_for
+from app.ingest.formats.registry import NAMES, AutoParser, parse_lines, parser_for
 from app.ingest.formats.syslog import bsd_time_ms
+from app.ingest.framing import lines_of
 from detectors.errors import DecodeError
 from detectors.event import Event
 from detectors.timestamps import parse_time
@@ -156,6 +159,64 @@ def test_hostile_lines_cost_no_more_than_their_length(line: str) -> None:
     started = time.process_time()
     AutoParser()(line, NOW)
     assert time.process_time() - started < 3
+
+
+_FIELDS = (
+    ("203.0.113.9", "2001:db8::1", "host.example", "Feb", '1.2.3.4"', "10.0.0.1, 10.0.0.2", "", "[x"),
+    (" ", "  ", " - ", " [", '"'),
+    ("-", "john", "john smith", "[", "jo\\x22hn", 'jo"hn', "é", ""),
+    (" [", " [[", "["),
+    (CLF, "2026-11-23T10:00:03+00:00", "x" * 26, f"x] [{CLF}", "", "\\" * 26),
+    ('] "', "] ", ']  "'),
+    ("GET ", "get ", "-", "", "GET  ", "\\x16", "GET /a "),
+    ("/", "/a?b=c", "/é", "/\\", '/\\"', '/"', ""),
+    (" HTTP/1.1", " HTTP/", " HTTP/1.1 x", "", " http/1.1", " HTTP/\\"),
+    ('" ', '"  ', ' "', " "),
+    ("200", "404", "099", "600", "-", "2000", "x"),
+    (" ", "  ", "\t"),
+    ("5", "-", "0" * 18, "9" * 19, "+5", "٣", ""),
+    ("", ' "-" "-"', ' "" ""', ' "r" "u a"', ' "r""u"', ' "r" "u', ' "\\"r" "u \\" a"', ' "r"x"u"', ' "r"'),
+    (
+        "",
+        ' "-"',
+        ' "203.0.113.9, 10.0.0.7"',
+        ' "nobody"',
+        ' ""',
+        ' "1.1.1.1',
+        ' "1.1.1.1" "x"',
+        " 0.003",
+        "\r",
+        '"',
+    ),
+)
+"""What may stand in each place of an access-log line: first what is ordinary, then what is not."""
+_NEARLY_ORDINARY = st.tuples(*(st.one_of(st.just(each[0]), st.sampled_from(each)) for each in _FIELDS)).map(
+    "".join
+)
+_OTHER_LINES = (
+    "Nov 23 10:00:01 h sshd[1]: Failed password for root from 203.0.113.9 port 2 ssh2",
+    f'Feb 12 10:00:00 [{CLF}] "GET / HTTP/1.1" 200 1',
+    f'Nov 23 10:00:01 host app: x [{CLF}] "GET / HTTP/1.1" 200 1',
+    f'2026-11-23T10:00:00Z - sshd: [{CLF}] "GET / HTTP/1.1" 200 1 "-" "x"',
+    '{"remote_addr":"203.0.113.9","status":401}',
+    "2026/11/23 10:00:00 [error] 1#1: x",
+    "hello \\",
+)
+
+
+@given(st.lists(st.one_of(_NEARLY_ORDINARY, st.sampled_from(_OTHER_LINES), st.text(min_size=1)), max_size=12))
+def test_many_lines_at_once_are_read_as_one_by_one(lines: list[str]) -> None:
+    records = lines_of("\n".join(lines).encode("utf-8", "surrogatepass"))
+    for name in NAMES:
+        parse = parser_for(name)
+        singly = [parse(str(record, "utf-8", "replace"), NOW) for record in records]
+        assert parse_lines(name, records, NOW) == singly
+
+
+def test_lines_are_taken_apart_in_portions(corpora: Path) -> None:
+    records = (corpora / "elastic-apache-10k.log").read_bytes().splitlines()[: 3 * combined.TOGETHER + 1]
+    singly = [combined.parse(str(record, "utf-8", "replace"), NOW) for record in records]
+    assert parse_lines("combined", records, NOW) == singly
 
 
 def test_the_whole_apache_corpus_is_read(corpora: Path) -> None:

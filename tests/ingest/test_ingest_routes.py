@@ -8,13 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+import zstandard
 from fastapi import FastAPI
 
 from app.auth import TokenTable
 from app.ingest import body as body_module
 from app.ingest import routes
 from app.ingest.gate import Gate
-from app.ingest.incoming import INLINE_BYTES
+from app.ingest.incoming import INLINE_BYTES, Incoming
 from app.metrics import Metrics
 from app.problems import install_problem_handlers
 from app.settings import Settings
@@ -241,6 +242,27 @@ async def test_a_large_body_is_decoded_beside_the_loop(client: httpx.AsyncClient
     packed = gzip.compress((GOOD + b"\n") * records)
     answer = await client.post("/v1/raw", content=packed, headers={"Content-Encoding": "gzip"})
     assert answer.json()["accepted"] == records
+
+
+@pytest.mark.parametrize(
+    ("data", "is_quick"),
+    [
+        (TWO, True),
+        (gzip.compress(TWO), True),
+        ((GOOD + b"\n") * 1_000, True),
+        (b"{}\n" * 100_000, False),
+        (b"{}" * 100_000, False),
+        (b"x\n" * 100_000, False),
+        (gzip.compress(b"x" * (INLINE_BYTES + 1)), False),
+        (zstandard.compress(b"{}\n" * 1_000_000), False),
+        (zstandard.compress(b"{}" * 10_000), False),
+    ],
+)
+def test_only_what_is_quick_is_decoded_on_the_loop(data: bytes, is_quick: bool) -> None:
+    incoming = Incoming("test", "events", None, "", "", "", NOW)
+    prepared = incoming.prepare_quickly(data)
+    assert (prepared is not None) == is_quick
+    assert prepared in (None, incoming.prepare(data))
 
 
 async def test_probes_are_answered(client: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ https://nginx.org/en/docs/http/ngx_http_log_module.html (combined), and the `mai
 """
 
 import re
+from collections.abc import Callable, Sequence
 
 from app.ingest.fields import split_request_line
 from detectors.event import Event
@@ -25,6 +26,18 @@ _HEAD = re.compile(
     r"(?:([^ ,]++) (?=[0-9A-Fa-f]*+[.:][0-9A-Fa-f.:]*+,? ))?((?:[^ ,]++, ?+)*+[^ ,]++) [^ ]++ (.*)", re.DOTALL
 )
 _ADDRESSES = re.compile(r"[0-9A-Fa-f.:\[\], ]++|unknown")
+
+# An ordinary line taken apart, or any other whole, as the last group. Made for lines that end with `"` and a line end:
+# then a quoted field needs no look at line ends, which halves its time. No other format takes what begins like this.
+_ORDINARY = (
+    r'(?:([0-9a-f.:]++) [^ "\[%(no)s\n]++ ([^ "\[%(no)s\n]++) \[([^]"%(no)s\n]{26})\] '
+    r'"([A-Za-z]++) ([^ "%(no)s\n]++) HTTP/[^ "%(no)s\n]*+" ([1-5][0-9][0-9]) ([0-9]{1,18}+|-)'
+    r'(?: "([^"%(no)s]++)" "([^"%(no)s]++)"(?: "([^"%(no)s]++)")?+)?+"|([^\n]++))\n'
+)
+_MANY = re.compile(_ORDINARY % {"no": ""})
+_MANY_WITH_ESCAPES = re.compile(_ORDINARY % {"no": r"\\"})
+TOGETHER = 512
+"""Lines taken apart by one search: their parts are held all at once."""
 
 
 def parse(line: str, received_ms: int) -> Event | None:
@@ -68,6 +81,39 @@ def parse(line: str, received_ms: int) -> Event | None:
         if count > 7 and parts[6] == " ":
             event.forwarded_for = _addresses(parts[7])
     return event
+
+
+def parse_many(
+    lines: Sequence[bytes], parse_other: Callable[[str, bool], Event | None]
+) -> list[Event | None]:
+    """What `parse` gives of each line, in two thirds of the time; none may be empty.
+
+    `parse_other` gets each line out of the ordinary, and whether an ordinary one came just before it.
+    """
+    events: list[Event | None] = []
+    add, after_ordinary = events.append, False
+    for start in range(0, len(lines), TOGETHER):
+        text = str(b'"\n'.join(lines[start : start + TOGETHER]) + b'"\n', "utf-8", "replace")
+        search = _MANY_WITH_ESCAPES if "\\" in text else _MANY
+        for ip, user, time, method, path, status, size, referer, agent, chain, other in search.findall(text):
+            if other:
+                add(parse_other(other[:-1], after_ordinary))
+                after_ordinary = False
+                continue
+            after_ordinary = True
+            event = Event(
+                time, ip, method, path, None, _STATUSES[status],
+                agent if agent and agent != "-" else None,
+                user if user != "-" else None,
+                None, None,
+                int(size) if size != "-" else None,
+                None, None, None, None, None,
+                referer if referer and referer != "-" else None,
+            )  # fmt: skip
+            if chain:
+                event.forwarded_for = _addresses(chain)
+            add(event)
+    return events
 
 
 def _parse_odd(line: str) -> Event | None:

@@ -1,6 +1,6 @@
 """The known line formats, and `auto`, which finds the right one line by line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from app.ingest.formats import combined, nginx_error, nginx_json, sshd
@@ -45,6 +45,11 @@ class AutoParser:
                 return event
         return None
 
+    def expect(self, parse: Parser) -> None:
+        """A line of this format came by: it is tried first from now on."""
+        self._parsers.remove(parse)
+        self._parsers.insert(0, parse)
+
 
 def parser_for(name: str) -> Parser:
     """The parser of a format, or a new one that finds the format by itself for `auto`.
@@ -57,3 +62,20 @@ def parser_for(name: str) -> Parser:
         if known.name == name:
             return known.parse
     raise DecodeError(f"unknown format; known are {', '.join(NAMES)}")
+
+
+def parse_lines(name: str, lines: Sequence[bytes], received_ms: int) -> list[Event | None]:
+    """The event of each line, or None, as the format's parser gives them one by one; no line may be empty.
+
+    Raises: DecodeError naming the known formats.
+    """
+    parse = parser_for(name)
+    if name not in (AUTO, combined.NAME):
+        return [parse(str(line, "utf-8", "replace"), received_ms) for line in lines]
+
+    def parse_other(line: str, after_ordinary: bool) -> Event | None:
+        if after_ordinary and isinstance(parse, AutoParser):
+            parse.expect(combined.parse)
+        return parse(line, received_ms)
+
+    return combined.parse_many(lines, parse_other)
