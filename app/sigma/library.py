@@ -113,7 +113,7 @@ class _Shelf:
                 self._known[key] = "which is a correlation"
             return
         source = events_of(content.get("logsource"))
-        where = all_of([source, read_detection(content.get("detection"))])
+        where = all_of([read_detection(content.get("detection")), source])
         keys = tuple(filter(None, (heading.id, heading.name)))
         entry = _Entry(heading, BaseRule(self._named(heading), where, keys))
         self.bases.append(entry)
