@@ -5,14 +5,17 @@ default (detectors/defaults.py).
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from ipaddress import ip_network
+from pathlib import Path
 
 from app.durations import format_duration, parse_duration
 from app.policy_nodes import Value, read_document
 from app.policy_own_rules import Example, read_own_rules
 from app.policy_rules import read_rule, with_alert_threshold
+from app.policy_sigma import read_sigma
+from app.sigma.library import Sigma
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.rule import Kind, Rule
 
@@ -24,7 +27,17 @@ SECTIONS = {
 }
 PATH_LISTS = ("login_paths", "login_forms", "health_paths")
 KEYS = frozenset(
-    {*SECTIONS, *PATH_LISTS, "rules", "never_block", "block_private", "brake", "review_grace", "health_check"}
+    {
+        *SECTIONS,
+        *PATH_LISTS,
+        "rules",
+        "sigma",
+        "never_block",
+        "block_private",
+        "brake",
+        "review_grace",
+        "health_check",
+    }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
 DEFAULT_BRAKE = (500, 600_000)
@@ -68,20 +81,27 @@ class Policy:
     health_check: HealthCheck | None = None
     examples: tuple[Example, ...] = ()
     """What the own rules must match and must not; policy_tests.py runs them."""
+    sigma: Sigma | None = None
+    """What the folder of Sigma rules brought; its rules are among `rules`."""
 
     @property
     def digest(self) -> str:
-        """Which policy this is: the first 12 hex digits of its text's SHA-256."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+        """Which policy this is: the first 12 hex digits of the SHA-256 of its text and of its Sigma rules."""
+        text = self.text + (self.sigma.digest if self.sigma else "")
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def rule(self, name: str) -> Rule | None:
         """The rule of this name, or None where it is off."""
         return next((rule for rule in self.rules if rule.name == name), None)
 
 
-def load_policy(text: str, source: str) -> Policy:
+def load_policy(
+    text: str, source: str, home: Path = Path(), *, within: Collection[Path] | None = None
+) -> Policy:
     """The policy that this text states. The examples of its own rules are read, not run (policy_tests.py).
 
+    `home`: the folder of its file, below which a relative folder of Sigma rules stands. `within`: the folders that
+    may be read on behalf of this text, where it is not the operator's own.
     Raises: ConfigError naming source, line and key: `policy.yaml line 4: security_alerts.x: unknown key`.
     """
     document = read_document(text, source)
@@ -100,12 +120,14 @@ def load_policy(text: str, source: str) -> Policy:
         if not check.is_polled and check.endpoint not in health_paths:
             health_paths = (*health_paths, check.endpoint)
     own, examples = read_own_rules(top["rules"]) if "rules" in top else ([], [])
+    taken = [*rules, *(rule.name for rule in own)]
+    sigma = read_sigma(top["sigma"], home, within=within, taken=taken) if "sigma" in top else None
     brake_blocks, brake_window_ms = _brake(top["brake"]) if "brake" in top else DEFAULT_BRAKE
     grace = top.get("review_grace")
     return Policy(
         source=source,
         text=text,
-        rules=(*rules.values(), *own),
+        rules=(*rules.values(), *own, *(sigma.rules if sigma else ())),
         never_block=_networks(top["never_block"]) if "never_block" in top else (),
         block_private=top["block_private"].boolean() if "block_private" in top else False,
         brake_blocks=brake_blocks,
@@ -116,6 +138,7 @@ def load_policy(text: str, source: str) -> Policy:
         review_grace_ms=grace.parse(parse_duration) if grace else DEFAULT_REVIEW_GRACE_MS,
         health_check=check,
         examples=tuple(examples),
+        sigma=sigma,
     )
 
 

@@ -150,10 +150,12 @@ async def show_policy(world: World, _: Viewer) -> PolicyModel:
 async def check_policy(world: World, _: Viewer, body: CheckInput) -> CheckModel:
     """Whether a policy is right and its own rules pass their tests, and what it would change.
 
-    Nothing is put in force.
+    Nothing is put in force. Sigma rules are read only from the policy's own folder, and from the one in force.
     """
+    store = world.policy
+    within = [store.path.parent, *([store.current.sigma.folder] if store.current.sigma else [])]
     try:
-        policy = load_policy(body.text, world.policy.path.name)
+        policy = load_policy(body.text, store.path.name, store.path.parent, within=within)
     except ConfigError as error:
         return CheckModel(valid=False, error=str(error))
     results = run_examples(policy)
@@ -174,7 +176,7 @@ async def replace_policy(world: World, actor: Admin, body: PolicyInput) -> Polic
     The file is no part of Redis, so the audit entry is written first: a change without an entry cannot be.
     """
     before = world.policy.current
-    policy = load_policy(body.text, world.policy.path.name)
+    policy = load_policy(body.text, world.policy.path.name, world.policy.path.parent)
     check_examples(policy)
     audited = {"digest": policy.digest, "changes": _changes(before, policy), "text": policy.text}
     await world.actions.audit.record(

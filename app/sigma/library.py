@@ -1,7 +1,7 @@
 """A folder of Sigma rules as rules of ours, with what could not be loaded and why."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,13 @@ class Sigma:
     """Which rules these are: the first 12 hex digits of a SHA-256."""
 
 
-def load_sigma(folder: Path, plain: Rule) -> Sigma:
+def load_sigma(folder: Path, plain: Rule, taken: Collection[str] = ()) -> Sigma:
     """The rules of a folder. `plain` says what follows, and how often a rule without a correlation must be met.
+    `taken`: names that other rules have.
 
     Raises: ConfigError where there is no such folder, or too much in it.
     """
-    shelf = _Shelf()
+    shelf = _Shelf(taken)
     for document in read_documents(folder, shelf.refused):
         shelf.take(document)
     shelf.correlate()
@@ -62,7 +63,7 @@ class _Entry:
 class _Shelf:
     """Gathers the documents: rules first, since a correlation may stand before what it refers to."""
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Collection[str]) -> None:
         self.refused: list[Refusal] = []
         self.bases: list[_Entry] = []
         self._correlated: list[tuple[Heading, str, Correlation]] = []
@@ -70,7 +71,7 @@ class _Shelf:
         self._by_key: dict[str, _Entry] = {}
         self._known: dict[str, str] = {}
         """Why an id or name is not that of a rule a correlation can have."""
-        self._names: set[str] = set()
+        self._names = set(taken)
         self._silent: set[str] = set()
         """Names of rules that only serve correlations."""
 
