@@ -140,8 +140,8 @@ def _compared(meaning: Meaning, tokens: Tokens, is_cased: bool) -> Condition:
     found = [_in_field(meaning, field, tokens, is_cased) for field in meaning.fields]
     apart = host_and_target(tokens) if meaning.has_scheme else None
     if apart is not None:
-        host, target = Meaning(("host",)), Meaning(meaning.fields)
-        found.append(all_of([_compared(host, apart[0], is_cased), _compared(target, apart[1], is_cased)]))
+        sides = zip((Meaning(("host",)), Meaning(meaning.fields)), apart, strict=True)
+        found.append(all_of([_compared(side, part, is_cased) for side, part in sides if part]))
     return any_of(found)
 
 

@@ -8,6 +8,7 @@ _SCHEMES = ("https://", "http://", "://")
 def host_and_target(tokens: Tokens) -> tuple[Tokens, Tokens] | None:
     """What the host and what the target must be like, for a value that speaks of both; None for any other.
 
+    Nothing for the host where any will do: `http*`.
     `*.files.example/a/*` is a host that ends so and a target that begins with `/a/`.
     """
     rest: list[Token] = list(tokens)
@@ -24,7 +25,7 @@ def host_and_target(tokens: Tokens) -> tuple[Tokens, Tokens] | None:
             break
     else:
         if rest == [text, Wild.ANY] and "https://".startswith(text.lower()):
-            return (Wild.ANY,), (Wild.ANY,)
+            return (), (Wild.ANY,)
     host, slash, path = text.partition("/")
     if not slash:
         return _host_only(rest, first) if is_behind_scheme else None
