@@ -160,7 +160,7 @@ def explain_rule(rule: "Rule") -> dict[str, Any]:
     from detectors.rule import Kind
 
     window = format_duration(rule.window_ms)
-    what = rule.distinct_field or rule.distinct or ""
+    what = "rules" if rule.parts else rule.distinct_field or rule.distinct or ""
     per = " and ".join(kind.value for kind in rule.group_by)
     fires_at = {
         Kind.COUNT: f"{rule.threshold} in {window}, per {per}",

@@ -62,6 +62,8 @@ def read_correlation(section: Any, find: Callable[[str], BaseRule]) -> Correlati
     if not isinstance(section, dict):
         raise Refused("correlation is not a mapping")
     kind = section.get("type")
+    if not isinstance(kind, str):
+        raise Refused("correlation has no type")
     if kind in _TYPES_NOT_TAKEN:
         raise Refused(f"correlation type {kind}: {_TYPES_NOT_TAKEN[kind]}")
     if kind not in TYPES:

@@ -23,7 +23,7 @@ def events_of(source: Any) -> Condition:
     if not isinstance(source, dict):
         raise Refused("it has no logsource")
     category = source.get("category")
-    if category not in CATEGORIES:
+    if not isinstance(category, str) or category not in CATEGORIES:
         named = [
             f"{key} {source[key]}" for key in ("category", "product", "service") if _is_name(source.get(key))
         ]
@@ -31,8 +31,9 @@ def events_of(source: Any) -> Condition:
             f"{', '.join(named) or 'no category'}: Bartizan sees web and authentication events only"
         )
     for key in ("product", "service"):
-        if source.get(key) in _CONTRADICTING[category]:
-            raise Refused(f"{key} {shown(source[key])} does not write events of the category {category}")
+        value = source.get(key)
+        if isinstance(value, str) and value in _CONTRADICTING[category]:
+            raise Refused(f"{key} {shown(value)} does not write events of the category {category}")
     return CATEGORIES[category]
 
 

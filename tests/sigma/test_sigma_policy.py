@@ -141,3 +141,12 @@ def test_policy_check_names_what_was_refused_and_is_content_unless_strict(home):
 def test_policy_explain_shows_who_wrote_a_rule(home):
     done = CliRunner().invoke(cli, ["explain", str(home / "policy.yaml")])
     assert "title: one (Sigma one-id, by Somebody)" in done.output
+
+
+def test_policy_explain_says_what_a_temporal_correlation_counts(home):
+    write(home / "sigma", "two")
+    section = "correlation: {type: temporal, rules: [one-id, two-id], group-by: c-ip, timespan: 5m}"
+    (home / "sigma" / "z.yml").write_text(f"title: Both\n{section}\n")
+    done = CliRunner().invoke(cli, ["explain", str(home / "policy.yaml"), "--json"])
+    (row,) = [row for row in map(json.loads, done.output.splitlines()) if row["rule"] == "sigma_both"]
+    assert row["fires_at"] == "2 different rules in 5m, per ip"
