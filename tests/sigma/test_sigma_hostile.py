@@ -13,10 +13,33 @@ from detectors.condition_words import describe
 from detectors.event import Event
 
 WORDS = st.sampled_from(
-    ["cs-uri", "c-ip|cidr", "sc-status|gte", "|all", "condition", "selection", "1 of them", "not selection", "a*", "*", "?"]
-    + ["type", "rules", "group-by", "timespan", "event_count", "temporal", "5m", "c-ip", "gte", "field", "aliases", "x|re|i"]
-    + ["", "-", "outcome", "cs-uri-query|base64offset|contains", "c-uri|contains", "https://a.b/*", "(", "c-uri-extension"]
-)  # fmt: skip
+    (
+        *(
+            "cs-uri",
+            "c-ip|cidr",
+            "sc-status|gte",
+            "|all",
+            "x|re|i",
+            "cs-uri-query|base64offset|contains",
+            "outcome",
+        ),
+        *(
+            "condition",
+            "selection",
+            "1 of them",
+            "not selection",
+            "(",
+            "a*",
+            "*",
+            "?",
+            "",
+            "-",
+            "https://a.b/*",
+        ),
+        *("type", "rules", "group-by", "timespan", "event_count", "temporal", "5m", "c-ip", "gte", "field"),
+        *("aliases", "c-uri|contains", "c-uri-extension"),
+    )
+)
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=6)
 ANYTHING = st.recursive(
     LEAVES,
