@@ -21,8 +21,14 @@ COLUMNS = [("RULE", "rule"), ("FIRES AT", "fires_at"), ("THEN", "then"), ("SEVER
 def check(
     file: Annotated[Path, typer.Argument(help="The policy to check.")] = Path("policy.yaml"),
     as_json: Json = False,
+    is_strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 1 where a Sigma rule could not be loaded.")
+    ] = False,
 ) -> None:
-    """Say whether a policy would be taken, and run the tests of its own rules; exit 1 and the line where not."""
+    """Say whether a policy would be taken, and run the tests of its own rules; exit 1 and the line where not.
+
+    Sigma rules that cannot be loaded are named with the reason; the others load all the same.
+    """
     from app.policy_tests import failure_of, run_examples
     from detectors.errors import ConfigError
 
@@ -39,7 +45,15 @@ def check(
     if as_json:
         tests = [asdict(result) for result in results]
         if failure is None:
-            print_json({"valid": True, "digest": found.digest, "rules": names, "tests": tests})
+            print_json(
+                {
+                    "valid": True,
+                    "digest": found.digest,
+                    "rules": names,
+                    "tests": tests,
+                    **sigma_as_json(found),
+                }
+            )
         else:
             print_json({"valid": False, "error": failure, "tests": tests})
             raise typer.Exit(1)
@@ -48,7 +62,12 @@ def check(
         raise typer.Exit(1)
     else:
         tested = f"; {len(results)} tests passed" if results else ""
-        typer.echo(f"{file}: good, {len(names)} rules: {', '.join(names)}{tested}")
+        stated = names[: len(names) - (len(found.sigma.rules) if found.sigma else 0)]
+        typer.echo(f"{file}: good, {len(stated)} rules: {', '.join(stated)}{tested}")
+        for line in sigma_lines(found):
+            typer.echo(printable(line))
+    if is_strict and found.sigma is not None and found.sigma.refused:
+        raise typer.Exit(1)
 
 
 def _print_failures(found: "Policy", results: "list[Result]") -> None:
@@ -56,6 +75,25 @@ def _print_failures(found: "Policy", results: "list[Result]") -> None:
         if not result.passed:
             where = f"{found.source} line {result.line}: rules.{result.rule}.tests.{result.example}"
             typer.echo(printable(f"bartizan: {where}: {result.why}"), err=True)
+
+
+def sigma_lines(found: "Policy") -> list[str]:
+    """What the folder of Sigma rules brought, for people: how many, and each that could not be loaded with why."""
+    sigma = found.sigma
+    if sigma is None:
+        return []
+    parts = f", {sigma.parts_only} only as parts of correlations" if sigma.parts_only else ""
+    head = f"Sigma rules of {sigma.folder}: {len(sigma.rules)} loaded{parts}, {len(sigma.refused)} refused"
+    return [head, *(f"  {r.file}: {f'{r.rule}: ' * bool(r.rule)}{r.reason}" for r in sigma.refused)]
+
+
+def sigma_as_json(found: "Policy") -> dict[str, Any]:
+    """The same for programs; nothing where the policy names no folder."""
+    sigma = found.sigma
+    if sigma is None:
+        return {}
+    refused = [asdict(refusal) for refusal in sigma.refused]
+    return {"sigma": {"loaded": len(sigma.rules), "parts_only": sigma.parts_only, "refused": refused}}
 
 
 @policy.command()
@@ -105,7 +143,7 @@ def _read(file: Path) -> "Policy":
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
         raise ConfigError(f"{file}: {reason}") from error
-    return load_policy(text, file.name)
+    return load_policy(text, file.name, file.parent)
 
 
 def _off(found: "Policy") -> list[str]:
@@ -122,7 +160,7 @@ def explain_rule(rule: "Rule") -> dict[str, Any]:
     from detectors.rule import Kind
 
     window = format_duration(rule.window_ms)
-    what = rule.distinct_field or rule.distinct or ""
+    what = "rules" if rule.parts else rule.distinct_field or rule.distinct or ""
     per = " and ".join(kind.value for kind in rule.group_by)
     fires_at = {
         Kind.COUNT: f"{rule.threshold} in {window}, per {per}",

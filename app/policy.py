@@ -5,14 +5,17 @@ default (detectors/defaults.py).
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from ipaddress import ip_network
+from pathlib import Path
 
 from app.durations import format_duration, parse_duration
 from app.policy_nodes import Value, read_document
 from app.policy_own_rules import Example, read_own_rules
 from app.policy_rules import read_rule, with_alert_threshold
+from app.policy_sigma import read_sigma
+from app.sigma.library import Sigma
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.rule import Kind, Rule
 
@@ -27,13 +30,14 @@ KEYS = frozenset(
     {
         *SECTIONS,
         *PATH_LISTS,
+        "rules",
+        "sigma",
         "never_block",
         "block_private",
         "brake",
         "review_grace",
         "health_check",
         "shared_addresses",
-        "rules",
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -82,20 +86,27 @@ class Policy:
     """Users of one address that make it a shared one, which is not blocked; 0: none do."""
     examples: tuple[Example, ...] = ()
     """What the own rules must match and must not; policy_tests.py runs them."""
+    sigma: Sigma | None = None
+    """What the folder of Sigma rules brought; its rules are among `rules`."""
 
     @property
     def digest(self) -> str:
-        """Which policy this is: the first 12 hex digits of its text's SHA-256."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+        """Which policy this is: the first 12 hex digits of the SHA-256 of its text and of its Sigma rules."""
+        text = self.text + (self.sigma.digest if self.sigma else "")
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def rule(self, name: str) -> Rule | None:
         """The rule of this name, or None where it is off."""
         return next((rule for rule in self.rules if rule.name == name), None)
 
 
-def load_policy(text: str, source: str) -> Policy:
+def load_policy(
+    text: str, source: str, home: Path = Path(), *, within: Collection[Path] | None = None
+) -> Policy:
     """The policy that this text states. The examples of its own rules are read, not run (policy_tests.py).
 
+    `home`: the folder of its file, below which a relative folder of Sigma rules stands. `within`: the folders that
+    may be read on behalf of this text, where it is not the operator's own.
     Raises: ConfigError naming source, line and key: `policy.yaml line 4: security_alerts.x: unknown key`.
     """
     document = read_document(text, source)
@@ -114,12 +125,14 @@ def load_policy(text: str, source: str) -> Policy:
         if not check.is_polled and check.endpoint not in health_paths:
             health_paths = (*health_paths, check.endpoint)
     own, examples = read_own_rules(top["rules"]) if "rules" in top else ([], [])
+    taken = [*rules, *(rule.name for rule in own)]
+    sigma = read_sigma(top["sigma"], home, within=within, taken=taken) if "sigma" in top else None
     brake_blocks, brake_window_ms = _brake(top["brake"]) if "brake" in top else DEFAULT_BRAKE
     grace = top.get("review_grace")
     return Policy(
         source=source,
         text=text,
-        rules=(*rules.values(), *own),
+        rules=(*rules.values(), *own, *(sigma.rules if sigma else ())),
         never_block=_networks(top["never_block"]) if "never_block" in top else (),
         block_private=top["block_private"].boolean() if "block_private" in top else False,
         brake_blocks=brake_blocks,
@@ -131,6 +144,7 @@ def load_policy(text: str, source: str) -> Policy:
         health_check=check,
         shared_from=_shared_from(top["shared_addresses"]) if "shared_addresses" in top else 0,
         examples=tuple(examples),
+        sigma=sigma,
     )
 
 

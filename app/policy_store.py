@@ -8,6 +8,8 @@ from pathlib import Path
 import structlog
 
 from app.policy import Policy, default_text, load_policy
+from app.policy_sigma import folder_named
+from app.sigma.folder import folder_stamp
 from detectors.errors import ConfigError
 
 BUILT_IN = "built-in policy"
@@ -24,15 +26,20 @@ class PolicyStore:
         self.error: str | None = None
         self.on_change: list[Callable[[Policy], None]] = []
         self._stamp = self._read_stamp()
+        self._sigma: tuple[Path, tuple[int, int, int]] | None = None
+        """The folder of Sigma rules that the file names, and what it was like when it was read."""
         if self._stamp is None and not is_required:
             self.current = load_policy(default_text(), BUILT_IN)
         else:
             self.current = self._load()
 
     def reload_if_changed(self) -> bool:
-        """Take up the file if it changed; whether a new policy is in force. A wrong one changes nothing."""
+        """Take up the file and the Sigma rules if they changed; whether a new policy is in force.
+
+        A wrong one changes nothing.
+        """
         stamp = self._read_stamp()
-        if stamp == self._stamp:
+        if stamp == self._stamp and (self._sigma is None or folder_stamp(self._sigma[0]) == self._sigma[1]):
             return False
         self._stamp = stamp
         try:
@@ -48,12 +55,13 @@ class PolicyStore:
 
         Raises: ConfigError where it is wrong or the file cannot be written; the old one then stays.
         """
-        policy = load_policy(text, self.path.name)
+        sigma = self._sigma_of(text)
+        policy = load_policy(text, self.path.name, self.path.parent)
         try:
             self._write(text)
         except OSError as error:
             raise ConfigError(f"{self.path}: cannot be written: {error.strerror}") from error
-        self._stamp = self._read_stamp()
+        self._stamp, self._sigma = self._read_stamp(), sigma
         self._take(policy)
         return policy
 
@@ -75,7 +83,13 @@ class PolicyStore:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
             raise ConfigError(f"policy file {self.path}: {reason}") from error
-        return load_policy(text, self.path.name)
+        self._sigma = self._sigma_of(text)
+        return load_policy(text, self.path.name, self.path.parent)
+
+    def _sigma_of(self, text: str) -> tuple[Path, tuple[int, int, int]] | None:
+        """Looked at before its files are read, so that a change in between is seen the next time."""
+        folder = folder_named(text, self.path.name, self.path.parent)
+        return None if folder is None else (folder, folder_stamp(folder))
 
     def _read_stamp(self) -> tuple[int, int, int] | None:
         try:

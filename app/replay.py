@@ -234,7 +234,8 @@ def _print_all(rows: Sequence[msgspec.Struct], as_json: bool, table: Table) -> N
 
 
 def _policy(path: Path | None) -> Policy:
-    return load_policy(_policy_text(path), str(path or "default"))
+    home = path.parent if path else Path()
+    return load_policy(_policy_text(path), str(path or "default"), home)
 
 
 def _policy_text(policy: Path | None) -> str:

@@ -48,11 +48,24 @@ class OwnRule(Detector):
         self._ends = (
             None if then is None else (matcher_of(then, site.trusted), matched_part_of(then, site.trusted))
         )
+        self._parts = [
+            (name, matcher_of(part, site.trusted), matched_part_of(part, site.trusted))
+            for name, part in rule.parts
+        ]
         self._read = reader_of(rule.distinct_field, site.trusted) if rule.distinct_field else None
 
     def judge(self, look: Look) -> Iterable[Verdict]:
-        """One verdict where the condition is met; of a sequence also one where its end is, which comes first."""
+        """One verdict where the condition is met; of a sequence also one where its end is, which comes first.
+
+        Of a rule with parts one for each part that is met, whose name is what must differ.
+        """
         event, record, _hits = look
+        if self._parts:
+            return [
+                Verdict(self._rule, words(event, record), value=name)
+                for name, matches, words in self._parts
+                if matches(event, record)
+            ]
         found = []
         if self._ends is not None:
             matches, words = self._ends

@@ -60,6 +60,9 @@ class Rule(msgspec.Struct, frozen=True, cache_hash=True):
     """Own rules of the kind sequence: what must follow the events of `where`."""
     distinct_field: str | None = None
     """Own rules of the kind distinct: the field of the event that must differ, where `distinct` names none."""
+    parts: tuple[tuple[str, Condition], ...] = ()
+    """Own rules of the kind distinct: what is counted are the different names whose condition events meet; an event
+    counts once for each. `where` holds where any of them does."""
     is_own: bool = False
     """Written by the operator (`rules:` of the policy, Sigma): `where` alone says which events count."""
     title: str = ""

@@ -18,6 +18,9 @@ from detectors.rule import Rule
 LONGEST_POLICY = 256 * 1024
 """Characters; a policy with every rule written out has about 3,000."""
 
+MOST_REFUSALS = 500
+"""Of Sigma rules, in one answer; `bartizan policy check` names all."""
+
 router = admin_router("/policy")
 
 
@@ -46,6 +49,23 @@ class RuleModel(Output):
     references: tuple[str, ...]
 
 
+class RefusalModel(Output):
+    """A Sigma rule that could not be loaded."""
+
+    file: str
+    rule: str
+    reason: str
+
+
+class SigmaModel(Output):
+    """What the policy's folder of Sigma rules brought; the loaded ones stand among the rules."""
+
+    loaded: int
+    parts_only: int
+    """Rules that serve correlations and do not fire by themselves."""
+    refused: tuple[RefusalModel, ...]
+
+
 class PolicyModel(Output):
     """A policy as it was written, and as it is understood."""
 
@@ -54,6 +74,7 @@ class PolicyModel(Output):
     text: str
     rules: list[RuleModel]
     never_block: tuple[str, ...]
+    sigma: SigmaModel | None = None
     error: str | None = None
     """Why a newer version of the file was not taken up; null where there is none."""
 
@@ -119,6 +140,14 @@ def _rule(rule: Rule) -> RuleModel:
     )
 
 
+def _sigma(policy: Policy) -> SigmaModel | None:
+    found = policy.sigma
+    if found is None:
+        return None
+    refused = tuple(RefusalModel(**asdict(refusal)) for refusal in found.refused[:MOST_REFUSALS])
+    return SigmaModel(loaded=len(found.rules), parts_only=found.parts_only, refused=refused)
+
+
 def _model(policy: Policy, error: str | None) -> PolicyModel:
     return PolicyModel(
         source=policy.source,
@@ -126,6 +155,7 @@ def _model(policy: Policy, error: str | None) -> PolicyModel:
         text=policy.text,
         rules=[_rule(rule) for rule in policy.rules],
         never_block=policy.never_block,
+        sigma=_sigma(policy),
         error=error,
     )
 
@@ -150,10 +180,12 @@ async def show_policy(world: World, _: Viewer) -> PolicyModel:
 async def check_policy(world: World, _: Viewer, body: CheckInput) -> CheckModel:
     """Whether a policy is right and its own rules pass their tests, and what it would change.
 
-    Nothing is put in force.
+    Nothing is put in force. Sigma rules are read only from the policy's own folder, and from the one in force.
     """
+    store = world.policy
+    within = [store.path.parent, *([store.current.sigma.folder] if store.current.sigma else [])]
     try:
-        policy = load_policy(body.text, world.policy.path.name)
+        policy = load_policy(body.text, store.path.name, store.path.parent, within=within)
     except ConfigError as error:
         return CheckModel(valid=False, error=str(error))
     results = run_examples(policy)
@@ -174,7 +206,7 @@ async def replace_policy(world: World, actor: Admin, body: PolicyInput) -> Polic
     The file is no part of Redis, so the audit entry is written first: a change without an entry cannot be.
     """
     before = world.policy.current
-    policy = load_policy(body.text, world.policy.path.name)
+    policy = load_policy(body.text, world.policy.path.name, world.policy.path.parent)
     check_examples(policy)
     audited = {"digest": policy.digest, "changes": _changes(before, policy), "text": policy.text}
     await world.actions.audit.record(

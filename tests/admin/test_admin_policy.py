@@ -38,6 +38,25 @@ async def test_a_check_of_a_wrong_policy_says_what_is_wrong(desk: Desk, text: st
         assert "line 2" in found["error"] and "treshold" in found["error"]
 
 
+async def test_sigma_rules_are_shown_with_those_that_were_refused(desk: Desk) -> None:
+    folder = desk.world.policy.path.parent / "sigma"
+    folder.mkdir()
+    rule = "title: {0}\nlogsource: {{category: webserver}}\ndetection: {{s: {{{1}: a}}, condition: s}}\n"
+    (folder / "a.yml").write_text(rule.format("Good", "cs-method"))
+    (folder / "b.yml").write_text(rule.format("Bad", "cs-cookie"))
+    text = f"{STRICTER}sigma: {{folder: sigma}}\n"
+    checked = (await desk.viewer.post("/policy/check", json={"text": text})).json()
+    assert "sigma_good: switched on" in checked["changes"]
+    shown = (await desk.admin.put("/policy", json={"text": text, "reason": "x"})).json()
+    refused = {"file": "b.yml", "rule": "Bad", "reason": "field 'cs-cookie': the events have no such field"}
+    assert shown["sigma"] == {"loaded": 1, "parts_only": 0, "refused": [refused]}
+
+
+async def test_a_check_reads_no_folder_but_the_policys_own(desk: Desk) -> None:
+    found = (await desk.viewer.post("/policy/check", json={"text": "sigma: {folder: /}"})).json()
+    assert "lies outside the policy's own folder" in found["error"]
+
+
 async def test_a_new_policy_is_in_force_written_to_its_file_and_audited(desk: Desk) -> None:
     before = desk.world.policy.current
     taken = await desk.admin.put("/policy", json={"text": STRICTER, "reason": "an attack is on"})
