@@ -9,11 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
 
+from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
+from app.policy_clients import read_trusted_clients, read_verified_bots
 from app.policy_nodes import Value, read_document
 from app.policy_rules import read_rule, with_alert_threshold
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.rule import Kind, Rule
+from detectors.trusted_clients import TrustedClient
 
 INCIDENT_RULES = frozenset({"health_check_failure", "high_error_rate", "security_breach"})
 """These stand under incident_detection, all others under security_alerts: the operator's document."""
@@ -23,7 +26,10 @@ SECTIONS = {
 }
 PATH_LISTS = ("login_paths", "login_forms", "health_paths")
 KEYS = frozenset(
-    {*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"}
+    {
+        *(*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"),
+        *("verified_bots", "trusted_clients"),
+    }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
 DEFAULT_BRAKE = (500, 600_000)
@@ -65,6 +71,9 @@ class Policy:
     health_paths: tuple[str, ...] = DEFAULT_HEALTH_PATHS
     review_grace_ms: int = DEFAULT_REVIEW_GRACE_MS
     health_check: HealthCheck | None = None
+    verified_bots: bool = True
+    on_dns_failure: OnDnsFailure = OnDnsFailure.BLOCK
+    trusted_clients: tuple[TrustedClient, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -98,6 +107,7 @@ def load_policy(text: str, source: str) -> Policy:
             health_paths = (*health_paths, check.endpoint)
     brake_blocks, brake_window_ms = _brake(top["brake"]) if "brake" in top else DEFAULT_BRAKE
     grace = top.get("review_grace")
+    bots = read_verified_bots(top["verified_bots"]) if "verified_bots" in top else (True, OnDnsFailure.BLOCK)
     return Policy(
         source=source,
         text=text,
@@ -111,6 +121,9 @@ def load_policy(text: str, source: str) -> Policy:
         health_paths=health_paths,
         review_grace_ms=grace.parse(parse_duration) if grace else DEFAULT_REVIEW_GRACE_MS,
         health_check=check,
+        verified_bots=bots[0],
+        on_dns_failure=bots[1],
+        trusted_clients=read_trusted_clients(top["trusted_clients"]) if "trusted_clients" in top else (),
     )
 
 

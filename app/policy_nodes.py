@@ -54,6 +54,11 @@ class Value:
         """Whether nothing stands here."""
         return isinstance(self._node, ScalarNode) and self._node.tag == NULL_TAG
 
+    @property
+    def is_mapping(self) -> bool:
+        """Whether keys with values stand here."""
+        return isinstance(self._node, MappingNode)
+
     def members(self, known: Collection[str]) -> dict[str, "Value"]:
         """The values of a mapping by key; nothing at all is an empty one.
 
@@ -118,6 +123,12 @@ class Value:
         if not isinstance(self._node, SequenceNode):
             self.text()
             return [self]
+        return self.entries()
+
+    def entries(self) -> list["Value"]:
+        """The entries of a list."""
+        if not isinstance(self._node, SequenceNode):
+            self.fail("must be a list")
         if len(self._node.value) > LONGEST_LIST:
             self.fail(f"more than {LONGEST_LIST:,} entries")
         return [Value(self._source, f"{self.path}[{i}]", node) for i, node in enumerate(self._node.value)]

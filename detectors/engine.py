@@ -34,6 +34,7 @@ from detectors.slow_brute_force import SlowBruteForce
 from detectors.suspicious_activity import SuspiciousActivity
 from detectors.timestamps import event_time_ms
 from detectors.token_cracking import TokenCracking
+from detectors.trusted_clients import TrustedClient, TrustedClients
 from detectors.user_agent_churn import UserAgentChurn
 from detectors.windows import Crossed, Group, Windows, meta_of
 
@@ -101,6 +102,7 @@ class Engine:
         fingerprint_key: bytes,
         site: Site | None = None,
         trusted_proxies: Networks | None = None,
+        trusted_clients: Iterable[TrustedClient] = (),
         on_failure: Callable[[str, Exception], object] = lambda _name, _error: None,
     ) -> None:
         """Compiles the pattern database the first time in a process: one to two seconds of CPU.
@@ -138,6 +140,7 @@ class Engine:
             s: [d for d in self._detectors if s in d.statuses or d.everything] for s in statuses
         }
         self._clerk = EvidenceClerk(self.secrets, self._trusted)
+        self._clients = TrustedClients(trusted_clients, self._trusted)
 
     async def process(self, batch: Batch) -> Processed:
         """Counts a batch. Raises: StorageError, when the sender must send it again."""
@@ -184,6 +187,8 @@ class Engine:
                 look = Look(event, batch.records[index], tags)
                 for detector in self._interested(event, tags):
                     for verdict in self._judged(detector, look):
+                        if self._clients.spare(verdict.rule, event):
+                            continue
                         at, flag = event_time_ms(event.timestamp, batch.received_ms)
                         found.append(_Counted(at, index, flag, verdict))
         return found
