@@ -153,29 +153,33 @@ class Responder:
     async def _follow(self, intake: Intake, stop: asyncio.Event) -> None:
         """Takes one shard's findings until stopped; starts over, slower each time, while Redis is away."""
         pause_s, prepared = 0.1, False
-        while not stop.is_set():
-            try:
-                if not prepared:
-                    await self._prepare(intake)
-                    prepared = True
-                intake.beside.check()
-                await self._resume_in_turn(intake)
-                await self._handle_new(intake, await intake.urgent())
-                await self._take(intake, block_ms=intake.held.wait_ms(self._world.now(), BLOCK_MS))
-                await self._handle_due(intake)
-                pause_s = 0.1
-            except StorageError as error:
-                self._warn("findings wait", error, again_in_s=pause_s)
-                prepared = False
-                await _pause(stop, pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         try:
+            while not stop.is_set():
+                try:
+                    if not prepared:
+                        await self._prepare(intake)
+                        prepared = True
+                    await self._turn(intake)
+                    pause_s = 0.1
+                except StorageError as error:
+                    self._warn("findings wait", error, again_in_s=pause_s)
+                    prepared = False
+                    await _pause(stop, pause_s)
+                    pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             await self._handle_held(intake)
             await intake.beside.finish()
         except StorageError as error:
             self._warn("findings wait for the next start", error)
         finally:
             await intake.beside.cancel()
+
+    async def _turn(self, intake: Intake) -> None:
+        """What others have left, what is urgent, what is next, and what was held for long enough."""
+        intake.beside.check()
+        await self._resume_in_turn(intake)
+        await self._handle_new(intake, await intake.urgent())
+        await self._take(intake, block_ms=intake.held.wait_ms(self._world.now(), BLOCK_MS))
+        await self._handle_due(intake)
 
     def _warn(self, what: str, error: StorageError, **fields: Any) -> None:
         self._world.counters.count("storage_errors", where="responder")

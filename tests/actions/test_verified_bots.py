@@ -307,8 +307,10 @@ async def test_a_crash_while_a_name_server_is_slow_leaves_it_to_the_next(
         await silence.first.wait()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        for task in world.verified_bots._asking.values():
+        asking = list(world.verified_bots._asking.values())
+        for task in asking:
             task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
     assert await redis.xlen(findings_key(0)) == 2
     await Responder(bots, consumer="next", claim_idle_ms=0).drain()
     assert await bots.blocklist.find_active(GOOGLEBOT) is None
