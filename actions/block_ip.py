@@ -5,6 +5,7 @@ from actions.blocklist import block_id_for
 from actions.incident import Entity, Incident
 from actions.networks import canonical
 from actions.runbook import BRAKE_RULE
+from actions.spared import doubt, spared, tell_instead
 from actions.world import World
 from detectors.finding import Finding, Mode, Severity, SubjectKind
 from detectors.timestamps import to_rfc3339
@@ -14,12 +15,17 @@ async def run(finding: Finding, incident: Incident, world: World) -> None:
     """Blocks once per finding, and says on the incident's timeline what came of it.
 
     In mode `propose` the block waits for a person. The first block that the mass-block brake refuses opens an
-    alert. Raises: StorageError; running it again does only what is missing.
+    alert. An address that is spared (spared.py) is not blocked; people are told instead.
+    Raises: StorageError; running it again does only what is missing.
     """
     value = blockable(finding)
     if value is None:
         text = f"nothing to block: {finding.subject_kind} is no address"
         await world.timeline.note_once(incident.id, f"{finding.id} block_ip", "action_skipped", text)
+        return
+    reason = await spared(finding, world)
+    if reason is not None:
+        await tell_instead(finding, incident, reason, world)
         return
     request = BlockRequest(
         id=block_id_for(finding.id),
@@ -43,6 +49,8 @@ async def run(finding: Finding, incident: Incident, world: World) -> None:
     wrote = await world.timeline.note_once(incident.id, f"{finding.id} block_ip", kind, text, data=data)
     if wrote:
         world.counters.count("blocks", rule=finding.rule, outcome=result.outcome.value)
+    if block is not None and result.outcome in (Outcome.CREATED, Outcome.EXISTS):
+        await doubt(finding, incident, block.id, world)
 
 
 def blockable(finding: Finding) -> str | None:

@@ -8,7 +8,8 @@ class Counters(Protocol):
 
     Names and labels: `findings` (rule, mode), `blocks` (rule, outcome), `incidents` (rule, result: opened or
     joined), `action_failures` (action), `messages` (channel, result), `blocks_expired`, `findings_dead`,
-    `storage_errors` (where). Labels are names of ours, never text from logs.
+    `storage_errors` (where), `bot_checks` (result: yes, no, unanswered, not_asked). Labels are names of ours, never
+    text from logs.
     """
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:

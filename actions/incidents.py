@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 from redis.asyncio.client import Pipeline
 
+from actions import incident_brake
 from actions.counters import Counters, NoCounters
 from actions.errors import UnknownError
 from actions.held import merged_of
@@ -118,8 +119,9 @@ class Incidents:
         Once per finding id, in whatever company it comes: those counted before are left out, and where that is
         all of them, the answer is `repeated` and nothing changes. `tell` writes a message in the same MULTI:
         always for an opened incident; for a joined one it is marked `update`, and only the first and then at most
-        one per ten minutes and incident is written. `immediate` makes the incident P0, critical, and its message
-        immediate. `entities` replaces those read from the findings.
+        one per ten minutes and incident is written. Where a rule opens too many, what it finds next joins one
+        incident (incident_brake.py), of which people are told once whatever `tell` says. `immediate` makes the
+        incident P0, critical, and its message immediate. `entities` replaces those read from the findings.
         Raises: StorageError.
         """
         findings = (finding, *others)
@@ -127,7 +129,6 @@ class Incidents:
         seen = [incidents_key("seen", f.id) for f in findings]
         with storage_errors("opening an incident"):
             guess = await self._redis.get(opened)
-        # The marks need no watching: whoever sets one writes `opened` in the same MULTI.
         watched = [opened] if guess is None else [opened, incident_key(text_of(guess))]
 
         async def step(pipe: Pipeline) -> Opened:
@@ -139,10 +140,17 @@ class Incidents:
                 fresh = findings
             is_guessed = guess is not None and values[0] == guess
             other = _if_open(values[1]) if is_guessed else await self._open_one(pipe, values[0])
+            home = opened
+            if other is None and await incident_brake.is_on(pipe, finding.rule, self._now()):
+                home = incidents_key("open", incident_brake.overflow_dedup(finding.rule))
+                await pipe.watch(home)
+                other = await self._open_one(pipe, await pipe.get(home))
             news = msgspec.structs.replace(merged_of(*fresh), id=leader)
             if other is None:
                 name, now = await self._next_id(pipe), self._now()
                 incident = opened_by(news, name, now, len(fresh), immediate=immediate, entities=entities)
+                if home != opened:
+                    incident = incident_brake.shared(incident)
                 begin(pipe)
                 self._stage_opening(pipe, incident, news, tell)
             else:
@@ -152,10 +160,10 @@ class Incidents:
             for counted in fresh:
                 pipe.set(incidents_key("seen", counted.id), f"{incident.id} {leader}", px=DONE_TTL_MS)
             pipe.set(incident_key(incident.id), _encode(incident), px=INCIDENT_TTL_MS)
-            pipe.set(opened, incident.id, px=INCIDENT_TTL_MS)
+            pipe.set(home, incident.id, px=INCIDENT_TTL_MS)
             return Opened(incident, other is None, finding_id=leader, counted=len(fresh))
 
-        answer = await change(self._redis, "opening an incident", watched, step)
+        answer = await change(self._redis, "opening an incident", [*watched, *seen], step)
         for result, amount in ("opened", int(answer.opened)), ("joined", answer.counted - answer.opened):
             if amount:
                 self._counters.count("incidents", amount, rule=finding.rule, result=result)
@@ -277,9 +285,11 @@ class Incidents:
         pipe.zadd(incidents_key("index"), {f"{now:013d}:{incident.id}": 0})
         pipe.zremrangebylex(incidents_key("index"), "-", f"({max(0, now - INDEX_KEPT_MS):013d}")
         self._timeline.stage(
-            pipe, incident.id, "created", finding.why, at=finding.at, data=_finding_data(finding)
+            pipe, incident.id, "created", incident.why, at=finding.at, data=_finding_data(finding)
         )
-        if tell:
+        if not incident_brake.is_overflow(incident):
+            incident_brake.stage_news(pipe, incident, now)
+        if tell or incident_brake.is_overflow(incident):
             pipe.set(incidents_key("told", finding.id), b"1", px=DONE_TTL_MS)
             self._stage_message(pipe, incident, MessageKind.OPENED, finding)
 
@@ -307,9 +317,12 @@ class Incidents:
             self._timeline.stage(pipe, new.id, "severity_changed", text)
 
     def _stage_message(self, pipe: Pipeline, incident: Incident, kind: MessageKind, finding: Finding) -> None:
-        self._outbox.stage(pipe, message_about(incident, kind, finding.why, self._now(), finding.id))
+        why = incident.why if incident_brake.is_overflow(incident) else finding.why
+        self._outbox.stage(pipe, message_about(incident, kind, why, self._now(), finding.id))
 
     def _is_update_due(self, incident: Incident) -> bool:
+        if incident_brake.is_overflow(incident):
+            return False
         return incident.updated_at is None or self._now() - incident.updated_at >= UPDATE_EVERY_MS
 
     def _with_update(self, incident: Incident) -> Incident:

@@ -10,13 +10,18 @@ from typing import Any
 
 import structlog
 
+from actions.beside import Beside
 from actions.held import Held, Row
-from actions.storage import DAY_MS, act_key, ensure_group, rows_of, short, storage_errors
+from actions.storage import DAY_MS, act_key, ensure_group, load_script, rows_of, short, storage_errors
 from actions.world import World
 from detectors.windows import findings_key, read_finding
 
 GROUP = "responder"
 BATCH = 64
+LOOKED_AT = 1_000
+"""Entries that one look ahead goes through in Redis: about 4 ms."""
+LOOKS = 10
+"""Looks ahead in one turn, where nothing urgent is found."""
 TAKEOVERS = 5
 """A finding taken over more often than this has probably killed its takers: it is set aside."""
 DEAD_MAXLEN = 1_000
@@ -51,13 +56,21 @@ class Intake:
         self._stream = findings_key(shard)
         self._consumer = consumer
         self._claim_idle_ms = claim_idle_ms
+        self._urgent = load_script(world.redis, "take_urgent")
+        self._looked_to = b"0-0"
+        self._is_behind = False
         self.held = Held()
+        self.beside = Beside()
+        self.in_hand: set[bytes] = set()
+        """Entries taken out of turn or carried through beside, and not done yet: they may be delivered again."""
         self.claimed_at: int | None = None
         """When what others have left was last looked for, epoch ms; None: look at once."""
 
     async def prepare(self) -> None:
-        """Makes the group. What was held comes again, from `begun`."""
+        """Makes the group. What was held, or went on beside, comes again, from `begun`."""
+        await self.beside.cancel()
         self.held.clear()
+        self.in_hand.clear()
         self.claimed_at = None
         with storage_errors("preparing the responder"):
             await ensure_group(self._redis, self._stream, GROUP)
@@ -70,10 +83,12 @@ class Intake:
             if consumer["pending"] == 0 and consumer["idle"] > CONSUMER_KEPT_MS:
                 await self._redis.xgroup_delconsumer(self._stream, GROUP, consumer["name"])
 
-    async def begun(self) -> Entries:
-        """The oldest that this consumer has begun and not done, at most BATCH."""
+    async def begun(self, after: bytes) -> Entries:
+        """The oldest after an entry that this consumer has begun and not done, at most BATCH."""
         with storage_errors("reading findings"):
-            reply: Any = await self._redis.xreadgroup(GROUP, self._consumer, {self._stream: "0"}, count=BATCH)
+            reply: Any = await self._redis.xreadgroup(
+                GROUP, self._consumer, {self._stream: after}, count=BATCH
+            )
         return rows_of(reply)
 
     async def left_behind(self) -> Entries:
@@ -83,7 +98,7 @@ class Intake:
                 self._stream, GROUP, self._consumer, self._claim_idle_ms, count=BATCH
             )
         self.claimed_at = None if len(reply[1]) == BATCH else self._world.now()
-        own = self.held.entries() if reply[1] else set()
+        own = self.held.entries() | self.in_hand if reply[1] else set()
         # Redis 6.2 claims entries that were deleted from the stream as nil
         return [(entry_id, fields) for entry_id, fields in reply[1] if entry_id and entry_id not in own]
 
@@ -93,7 +108,31 @@ class Intake:
             reply: Any = await self._redis.xreadgroup(
                 GROUP, self._consumer, {self._stream: ">"}, count=BATCH, block=block_ms or None
             )
-        return rows_of(reply)
+        entries = rows_of(reply)
+        self._is_behind = len(entries) == BATCH
+        if entries:
+            self._looked_to = max(self._looked_to, entries[-1][0], key=_place_of)
+        return [(entry_id, fields) for entry_id, fields in entries if entry_id not in self.in_hand]
+
+    async def urgent(self) -> Entries:
+        """Out of turn, the urgent ones among those that wait behind what was read last, at most BATCH.
+
+        Nobody else is given them any more but a process whose turn comes to them before they are done; then they
+        are handled twice, which is once.
+        """
+        found: Entries = []
+        for _ in range(LOOKS if self._is_behind else 0):
+            args: list[Any] = [GROUP, self._consumer, self._looked_to, LOOKED_AT, BATCH - len(found)]
+            with storage_errors("looking ahead"):
+                last, *rows = await self._urgent(keys=[self._stream], args=args)
+            if not last:
+                break
+            self._looked_to = last
+            found += [(row[0], dict(zip(row[1][::2], row[1][1::2], strict=True))) for row in rows]
+            if len(found) >= BATCH:
+                break
+        self.in_hand.update(entry_id for entry_id, _ in found)
+        return found
 
     async def read(self, entry_id: bytes, fields: dict[bytes, bytes]) -> Row | None:
         """The finding of an entry; None where it was deleted or cannot be read, and then it is done with."""
@@ -137,3 +176,10 @@ class Intake:
                 pipe.xack(self._stream, GROUP, *entry_ids)
                 pipe.xdel(self._stream, *entry_ids)
                 await pipe.execute()
+        self.in_hand.difference_update(entry_ids)
+
+
+def _place_of(entry_id: bytes) -> tuple[int, int]:
+    """An entry's place in its stream."""
+    at, _, number = entry_id.partition(b"-")
+    return int(at), int(number)

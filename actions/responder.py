@@ -3,6 +3,8 @@
 A finding is taken off its stream only when all its actions are done, so a crash in between means that it is
 taken again. Every action is idempotent, so that twice is once. Those about somebody who was dealt with within the
 last second are held and merged (held.py), so that a flood about known ones does not delay the first about another.
+Those that block, or are critical, are taken out of turn where many others wait (Intake.urgent); those about somebody
+who claims to be a well-known bot wait for the DNS beside (beside.py), so that no name server makes others wait.
 """
 
 import asyncio
@@ -16,9 +18,11 @@ from actions import alert_admin, block_ip, create_incident, investigate
 from actions.held import Row, merged_of
 from actions.incident import Incident
 from actions.intake import Entries, Intake
+from actions.spared import judge_again
+from actions.verified_bots import Claim
 from actions.world import World
 from detectors.errors import StorageError
-from detectors.finding import Action, Finding, Mode
+from detectors.finding import Action, Finding, Mode, Severity
 
 CLAIM_IDLE_MS = 5_000
 """A finding that its taker has left for so long is taken by another. Handling one takes milliseconds, holding it one
@@ -78,6 +82,7 @@ class Responder:
                 tasks.create_task(self._follow(intake, stop), name=f"responder-{shard}")
             tasks.create_task(self._repeat("sweeping", self.sweep, stop), name="sweeper")
             tasks.create_task(self._repeat("delivering", self._deliver, stop), name="outbox")
+            tasks.create_task(self._repeat("judging bots", self.judge_bots_again, stop), name="bots")
 
     async def drain(self) -> int:
         """Handles every finding that waits or was left behind, and delivers the messages; says how many findings.
@@ -93,6 +98,7 @@ class Responder:
                 handled += taken
                 await self._handle_due(intake)
             await self._handle_held(intake)
+            await intake.beside.finish()
         while await self._world.outbox.deliver():
             pass
         return handled
@@ -103,6 +109,10 @@ class Responder:
         await self._world.allowlist.expire_due()
         if ended:
             self._world.counters.count("blocks_expired", ended)
+
+    async def judge_bots_again(self) -> None:
+        """Lifts blocks of bots that the DNS confirms only now. Raises: StorageError."""
+        await judge_again(self._world)
 
     async def handle(self, finding: Finding, *others: Finding) -> None:
         """Carries one finding through: its incident first, then each action. Twice is once.
@@ -143,24 +153,33 @@ class Responder:
     async def _follow(self, intake: Intake, stop: asyncio.Event) -> None:
         """Takes one shard's findings until stopped; starts over, slower each time, while Redis is away."""
         pause_s, prepared = 0.1, False
-        while not stop.is_set():
-            try:
-                if not prepared:
-                    await self._prepare(intake)
-                    prepared = True
-                await self._resume_in_turn(intake)
-                await self._take(intake, block_ms=intake.held.wait_ms(self._world.now(), BLOCK_MS))
-                await self._handle_due(intake)
-                pause_s = 0.1
-            except StorageError as error:
-                self._warn("findings wait", error, again_in_s=pause_s)
-                prepared = False
-                await _pause(stop, pause_s)
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
         try:
+            while not stop.is_set():
+                try:
+                    if not prepared:
+                        await self._prepare(intake)
+                        prepared = True
+                    await self._turn(intake)
+                    pause_s = 0.1
+                except StorageError as error:
+                    self._warn("findings wait", error, again_in_s=pause_s)
+                    prepared = False
+                    await _pause(stop, pause_s)
+                    pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             await self._handle_held(intake)
+            await intake.beside.finish()
         except StorageError as error:
             self._warn("findings wait for the next start", error)
+        finally:
+            await intake.beside.cancel()
+
+    async def _turn(self, intake: Intake) -> None:
+        """What others have left, what is urgent, what is next, and what was held for long enough."""
+        intake.beside.check()
+        await self._resume_in_turn(intake)
+        await self._handle_new(intake, await intake.urgent())
+        await self._take(intake, block_ms=intake.held.wait_ms(self._world.now(), BLOCK_MS))
+        await self._handle_due(intake)
 
     def _warn(self, what: str, error: StorageError, **fields: Any) -> None:
         self._world.counters.count("storage_errors", where="responder")
@@ -182,7 +201,9 @@ class Responder:
     async def _prepare(self, intake: Intake) -> None:
         """Makes the group, and takes again what this very consumer had begun or held."""
         await intake.prepare()
-        while entries := await intake.begun():
+        after = b"0"
+        while entries := await intake.begun(after):
+            after = entries[-1][0]
             await self._handle_left(intake, entries, taken_over=False)
 
     async def _resume_in_turn(self, intake: Intake) -> None:
@@ -206,8 +227,13 @@ class Responder:
             await self._handle_rows(intake, [row])
 
     async def _take(self, intake: Intake, block_ms: int) -> int:
-        """Takes new findings, handles the first about each subject and holds the others; says how many it took."""
+        """Takes new findings in turn, and handles them; says how many it took."""
         entries = await intake.new(block_ms)
+        await self._handle_new(intake, entries)
+        return len(entries)
+
+    async def _handle_new(self, intake: Intake, entries: Entries) -> None:
+        """Handles the first finding about each subject, the urgent ones before others, and holds the rest."""
         firsts, now = [], self._world.now()
         for entry_id, fields in entries:
             row = await intake.read(entry_id, fields)
@@ -218,9 +244,8 @@ class Responder:
             else:
                 intake.held.note_handled(row.finding, now)
                 firsts.append(row)
-        for row in sorted(firsts, key=lambda row: row.finding.mode == Mode.OBSERVE):
+        for row in sorted(firsts, key=lambda row: _turn_of(row.finding)):
             await self._handle_rows(intake, [row])
-        return len(entries)
 
     async def _handle_due(self, intake: Intake) -> None:
         """Handles some of the findings that were held for long enough, and more where too much is held."""
@@ -236,10 +261,34 @@ class Responder:
             await self._handle_rows(intake, rows)
 
     async def _handle_rows(self, intake: Intake, rows: list[Row]) -> None:
+        """Handles findings as one, or has it done beside where a name server must be asked first."""
+        claim = self._world.verified_bots.claim_of(merged_of(*(row.finding for row in rows)))
+        if claim is not None and not intake.beside.is_full:
+            intake.in_hand.update(row.entry_id for row in rows)
+            intake.beside.start(self._ask_and_carry_through(intake, rows, claim))
+            return
+        if claim is not None:
+            await self._world.verified_bots.pass_over(claim)
+        await self._carry_through(intake, rows)
+
+    async def _ask_and_carry_through(self, intake: Intake, rows: list[Row], claim: Claim) -> None:
+        await self._world.verified_bots.ask(claim)
+        async with intake.beside.turn:
+            await self._carry_through(intake, rows)
+
+    async def _carry_through(self, intake: Intake, rows: list[Row]) -> None:
         """Handles findings as one, and takes them off the stream."""
         await self.handle(*(row.finding for row in rows))
         await intake.done(*(row.entry_id for row in rows))
         intake.held.note_handled(rows[0].finding, self._world.now())
+
+
+def _turn_of(finding: Finding) -> int:
+    """Of findings taken together, the lowest first: those that block or are critical, others, those that observe."""
+    if finding.mode == Mode.OBSERVE:
+        return 2
+    is_urgent = Action.BLOCK_IP in finding.actions or finding.severity == Severity.CRITICAL
+    return 0 if is_urgent else 1
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

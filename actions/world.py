@@ -15,9 +15,11 @@ from actions.neighbours import Neighbours
 from actions.networks import Network, NeverBlock
 from actions.observed import Observed
 from actions.outbox import Channel, LogChannel, Outbox
+from actions.reverse_dns import ReverseDns
 from actions.reviews import GRACE_MS, Reviews
 from actions.storage import Client
 from actions.timeline import Timeline
+from actions.verified_bots import VerifiedBots
 from detectors.geo import Geo
 
 
@@ -41,6 +43,7 @@ class World:
     neighbours: Neighbours
     observed: Observed
     geo: Geo
+    verified_bots: VerifiedBots
 
     @classmethod
     def make(
@@ -51,6 +54,7 @@ class World:
         never_block: Callable[[Network], str | None] | None = None,
         counters: Counters | None = None,
         geo: Geo | None = None,
+        dns: ReverseDns | None = None,
         consumer: str = "one",
         channels: Sequence[Channel] = (LogChannel(),),
         brake_limit: int = BRAKE_LIMIT,
@@ -61,7 +65,8 @@ class World:
 
         `never_block` None: the special networks only. It is asked at every block, so that it may read the
         current policy. `consumer`: this process's name, different from every other's. When the policy changes:
-        set `blocklist.brake_limit`, `blocklist.brake_window_ms`, `reviews.grace_ms`.
+        set `blocklist.brake_limit`, `blocklist.brake_window_ms`, `reviews.grace_ms`, `verified_bots.is_on` and
+        `verified_bots.on_dns_failure`. `dns` None: the system's name servers.
         """
         counters, geo = counters or NoCounters(), geo or Geo()
         audit = Audit(redis, now)
@@ -94,4 +99,5 @@ class World:
             neighbours=Neighbours(redis, geo),
             observed=Observed(redis),
             geo=geo,
+            verified_bots=VerifiedBots(redis, now, dns or ReverseDns(), counters),
         )

@@ -30,7 +30,11 @@ LOOKUP_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
 BATCH_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 BATCH_RESULTS = ("applied", "duplicate")
-BLOCK_OUTCOMES = ("created", "already_blocked", "too_late", "braked", "spared", "refused")
+BLOCK_OUTCOMES = (
+    *("created", "already_blocked", "too_late", "braked", "spared", "refused"),
+    *("shared", "verified_bot", "unverified_bot"),
+)
+BOT_CHECKS = ("yes", "no", "unanswered", "not_asked")
 INCIDENT_RESULTS = ("opened", "joined")
 KINDS = ("events", "raw")
 LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
@@ -79,6 +83,11 @@ class Metrics:
         self.findings_dead = self._counter(
             "bartizan_findings_dead_total", "Findings given up after several deliveries", {}
         )
+        self.bot_checks = self._counter(
+            "bartizan_bot_checks_total",
+            "Addresses that claimed to be a known bot, by what the DNS said",
+            {"result": BOT_CHECKS},
+        )
         self.notifications = self._counter(
             "bartizan_notifications_total",
             "Messages handed to a channel",
@@ -93,6 +102,7 @@ class Metrics:
             "action_failures": self.action_errors,
             "findings_dead": self.findings_dead,
             "messages": self.notifications,
+            "bot_checks": self.bot_checks,
         }
         build = Gauge(
             "bartizan_build_info",

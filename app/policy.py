@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 
+from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
+from app.policy_clients import read_trusted_clients, read_verified_bots
 from app.policy_nodes import Value, read_document
 from app.policy_own_rules import Example, read_own_rules
 from app.policy_rules import read_rule, with_alert_threshold
@@ -18,6 +20,7 @@ from app.policy_sigma import read_sigma
 from app.sigma.library import Sigma
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.rule import Kind, Rule
+from detectors.trusted_clients import TrustedClient
 
 INCIDENT_RULES = frozenset({"health_check_failure", "high_error_rate", "security_breach"})
 """These stand under incident_detection, all others under security_alerts: the operator's document."""
@@ -28,16 +31,8 @@ SECTIONS = {
 PATH_LISTS = ("login_paths", "login_forms", "health_paths")
 KEYS = frozenset(
     {
-        *SECTIONS,
-        *PATH_LISTS,
-        "rules",
-        "sigma",
-        "never_block",
-        "block_private",
-        "brake",
-        "review_grace",
-        "health_check",
-        "shared_addresses",
+        *(*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"),
+        *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients"),
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -88,6 +83,9 @@ class Policy:
     """What the own rules must match and must not; policy_tests.py runs them."""
     sigma: Sigma | None = None
     """What the folder of Sigma rules brought; its rules are among `rules`."""
+    verified_bots: bool = True
+    on_dns_failure: OnDnsFailure = OnDnsFailure.BLOCK
+    trusted_clients: tuple[TrustedClient, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -129,6 +127,7 @@ def load_policy(
     sigma = read_sigma(top["sigma"], home, within=within, taken=taken) if "sigma" in top else None
     brake_blocks, brake_window_ms = _brake(top["brake"]) if "brake" in top else DEFAULT_BRAKE
     grace = top.get("review_grace")
+    bots = read_verified_bots(top["verified_bots"]) if "verified_bots" in top else (True, OnDnsFailure.BLOCK)
     return Policy(
         source=source,
         text=text,
@@ -145,6 +144,9 @@ def load_policy(
         shared_from=_shared_from(top["shared_addresses"]) if "shared_addresses" in top else 0,
         examples=tuple(examples),
         sigma=sigma,
+        verified_bots=bots[0],
+        on_dns_failure=bots[1],
+        trusted_clients=read_trusted_clients(top["trusted_clients"]) if "trusted_clients" in top else (),
     )
 
 

@@ -165,6 +165,12 @@ class Value:
         if not isinstance(self._node, SequenceNode):
             self.text()
             return [self]
+        return self.listed()
+
+    def listed(self) -> list["Value"]:
+        """The entries of a list."""
+        if not isinstance(self._node, SequenceNode):
+            self.fail("must be a list")
         if len(self._node.value) > LONGEST_LIST:
             self.fail(f"more than {LONGEST_LIST:,} entries")
         return [Value(self._source, f"{self.path}[{i}]", node) for i, node in enumerate(self._node.value)]

@@ -100,6 +100,7 @@ async def replay(
         fingerprint_key=b"the fingerprints of a replay are seen by nobody else",
         site=site_of(policy),
         trusted_proxies=Networks(trusted_proxies),
+        trusted_clients=policy.trusted_clients,
     )
     totals = Totals()
     for path in in_order_of_time(paths, format_name, now()):

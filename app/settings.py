@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from actions.reverse_dns import parse_server
 from detectors.addresses import Networks
 from detectors.errors import ConfigError
 
@@ -32,6 +33,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    dns_servers: Annotated[tuple[str, ...], NoDecode] = ()
     geoip_city_db: Path | None = None
     geoip_asn_db: Path | None = None
     shards: int = Field(default=1, ge=1, le=1024)
@@ -51,7 +53,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must start with {', '.join(REDIS_SCHEMES)}")
         return value
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "dns_servers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -65,6 +67,13 @@ class Settings(BaseSettings):
             Networks(value)
         except ConfigError as error:
             raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("dns_servers")
+    @classmethod
+    def _servers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for server in value:
+            parse_server(server)
         return value
 
     @field_validator("fingerprint_key")

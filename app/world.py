@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from actions.networks import NeverBlock
 from actions.responder import Responder
+from actions.reverse_dns import ReverseDns
 from actions.world import World
 from app.auth import TokenTable
 from app.embedded_redis import socket_path
@@ -81,6 +82,7 @@ class AppWorld:
         blocklist.brake_limit = policy.brake_blocks
         blocklist.brake_window_ms = policy.brake_window_ms
         self.actions.reviews.grace_ms = policy.review_grace_ms
+        verify_bots(policy, self.actions)
 
     async def close(self) -> None:
         """Let go of what is open."""
@@ -105,11 +107,13 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         never_block=never_block(policy, settings),
         counters=metrics,
         geo=Geo(settings.geoip_city_db, settings.geoip_asn_db),
+        dns=ReverseDns(settings.dns_servers),
         consumer=consumer,
         brake_limit=policy.brake_blocks,
         brake_window_ms=policy.brake_window_ms,
         grace_ms=policy.review_grace_ms,
     )
+    verify_bots(policy, actions)
     feed = Feed(now)
     world = AppWorld(
         settings=settings,
@@ -174,8 +178,15 @@ def make_engine(policy: Policy, settings: Settings, windows: Windows, metrics: M
         site=site_of(policy),
         trusted_proxies=Networks(settings.trusted_proxies),
         geo=geo,
+        trusted_clients=policy.trusted_clients,
         on_failure=on_failure,
     )
+
+
+def verify_bots(policy: Policy, actions: World) -> None:
+    """Has well-known bots verified before they are blocked, as this policy wants it."""
+    actions.verified_bots.is_on = policy.verified_bots
+    actions.verified_bots.on_dns_failure = policy.on_dns_failure
 
 
 def never_block(policy: Policy, settings: Settings) -> NeverBlock:

@@ -12,6 +12,7 @@ from detectors.guide import Guide
 from detectors.high_error_rate import BUCKETS, SAMPLES
 from detectors.rule import Rule
 from detectors.timestamps import event_time_ms
+from detectors.trusted_clients import TrustedClients
 
 MOST_ADDRESSES = 10_000
 """Addresses with errors whose good answers are counted too; past that the oldest go first."""
@@ -33,9 +34,10 @@ class ClientErrorRate:
         references=("OAT-014", "OAT-018", "T1595.003"),
     )
 
-    def __init__(self, rule: Rule, trusted: Networks) -> None:
+    def __init__(self, rule: Rule, trusted: Networks, clients: TrustedClients | None = None) -> None:
         self.rule = rule
         self._trusted = trusted
+        self._clients = clients or TrustedClients()
         self._bucket_ms = max(1000, rule.window_ms // BUCKETS)
         self._failing: dict[str, int] = {}
         """Subject -> when it last met an error, epoch ms; the longest ago first."""
@@ -44,6 +46,7 @@ class ClientErrorRate:
     def tally(self, batch: Batch) -> dict[str, tuple[list[int], list[int]]]:
         """Per address: bucket starts in order, and total and bad of each, alternating."""
         bad = [e for e in batch.events if e.status is not None and 400 <= e.status < 500]
+        bad = [e for e in bad if not self._clients.spare(self.rule, e)]
         if not bad and not self._failing:
             return {}
         for event in bad:

@@ -44,6 +44,7 @@ from detectors.slow_brute_force import SlowBruteForce
 from detectors.suspicious_activity import SuspiciousActivity
 from detectors.timestamps import event_time_ms
 from detectors.token_cracking import TokenCracking
+from detectors.trusted_clients import TrustedClient, TrustedClients
 from detectors.user_agent_churn import UserAgentChurn
 from detectors.windows import Crossed, Group, Windows, meta_of
 
@@ -122,6 +123,7 @@ class Engine:
         site: Site | None = None,
         trusted_proxies: Networks | None = None,
         geo: Geo | None = None,
+        trusted_clients: Iterable[TrustedClient] = (),
         on_failure: Callable[[str, Exception], object] = lambda _name, _error: None,
     ) -> None:
         """Compiles the pattern database the first time in a process: one to two seconds of CPU.
@@ -132,6 +134,7 @@ class Engine:
         site = site or Site()
         self.windows = windows
         self._trusted = trusted_proxies or Networks()
+        self._clients = TrustedClients(trusted_clients, self._trusted)
         rules = [_for_shared(rule, site.shared_from) for rule in rules]
         own = needs_of_rules(rules)
         tags = (
@@ -168,7 +171,9 @@ class Engine:
             self._detectors.append(shared)
             self._names[shared] = SHARED_RULE.name
         self._tallies: list[Tally] = [
-            HighErrorRate(rule) if rule.name == "high_error_rate" else ClientErrorRate(rule, self._trusted)
+            HighErrorRate(rule)
+            if rule.name == "high_error_rate"
+            else ClientErrorRate(rule, self._trusted, self._clients)
             for rule in rules
             if rule.kind is Kind.RATIO
         ]
@@ -229,6 +234,8 @@ class Engine:
                 look = Look(event, batch.records[index], tags)
                 for detector in self._interested(event, tags):
                     for verdict in self._judged(detector, look):
+                        if self._clients.spare(verdict.rule, event):
+                            continue
                         at, flag = event_time_ms(event.timestamp, batch.received_ms)
                         found.append(_Counted(at, index, flag, verdict))
         return found

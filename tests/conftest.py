@@ -69,6 +69,15 @@ async def redis(redis_server: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture(scope="session")
+def dnsmasq_binary() -> str:
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    found = shutil.which("dnsmasq", path=path)
+    if found is None:
+        missing("dnsmasq")
+    return str(found)
+
+
+@pytest.fixture(scope="session")
 def corpora() -> Path:
     folder = ROOT.parent / "shared" / "corpora"
     if not folder.is_dir():

@@ -43,6 +43,7 @@ class Tally:
         "blocks_expired": set(),
         "findings_dead": set(),
         "storage_errors": {"where"},
+        "bot_checks": {"result"},
     }
 
     def __init__(self) -> None:

@@ -33,11 +33,13 @@ def test_an_empty_variable_is_an_absent_one(monkeypatch: pytest.MonkeyPatch) -> 
 def test_values_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BARTIZAN_PORT", "9000")
     monkeypatch.setenv("BARTIZAN_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1 2001:db8::/32")
+    monkeypatch.setenv("BARTIZAN_DNS_SERVERS", "192.0.2.53, [2001:db8::53]:5353")
     monkeypatch.setenv("BARTIZAN_POLICY", "/etc/policy.yaml")
     monkeypatch.setenv("BARTIZAN_ADMIN_TOKEN", "a" * 30)
     settings = load_settings()
     assert settings.port == 9000
     assert settings.trusted_proxies == ("10.0.0.0/8", "192.0.2.1", "2001:db8::/32")
+    assert settings.dns_servers == ("192.0.2.53", "[2001:db8::53]:5353")
     assert settings.policy_is_named
     assert "a" * 30 not in repr(settings)
 
@@ -55,6 +57,12 @@ def test_values_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
             "10.0.0.0/8,nginx",
             "BARTIZAN_TRUSTED_PROXIES: 'nginx' is not an address",
         ),
+        (
+            "BARTIZAN_DNS_SERVERS",
+            "192.0.2.53,ns.example",
+            "BARTIZAN_DNS_SERVERS: 'ns.example' does not appear",
+        ),
+        ("BARTIZAN_DNS_SERVERS", "192.0.2.53:x", "BARTIZAN_DNS_SERVERS: Port could not be"),
         ("BARTIZAN_FINGERPRINT_KEY", "xyz", "BARTIZAN_FINGERPRINT_KEY: must be hexadecimal"),
         ("BARTIZAN_FINGERPRINT_KEY", "abcd", "BARTIZAN_FINGERPRINT_KEY: must be 64 hexadecimal digits"),
         ("BARTIZAN_GEOIP_CITY_DB", "/nowhere.mmdb", "BARTIZAN_GEOIP_CITY_DB: there is no file /nowhere.mmdb"),

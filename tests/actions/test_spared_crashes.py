@@ -1,0 +1,64 @@
+"""A crash between any two steps about a claimed bot: people are told once, and the block is judged again once."""
+
+from collections import Counter
+
+import pytest
+from acting import Clock, Ear
+from name_servers import GOOGLEBOT, free_port
+from redis.asyncio import Redis
+from test_responder_crashes import Fault, fault, frail
+from test_verified_bots import put_claim
+
+from actions.responder import Responder
+from actions.reverse_dns import ReverseDns
+from actions.verified_bots import again_key
+from actions.world import World
+from detectors.errors import StorageError
+from detectors.windows import findings_key
+
+__all__ = ["fault", "frail"]
+
+
+@pytest.mark.parametrize("way", ["never arrives", "answer lost"])
+@pytest.mark.parametrize("is_verified", [True, False])
+async def test_a_crash_at_any_step_changes_nothing_in_the_end(
+    redis: Redis, frail: Redis, clock: Clock, fault: Fault, name_server: str, way: str, is_verified: bool
+) -> None:
+    server = name_server if is_verified else f"127.0.0.1:{free_port()}"
+    dns, struck = ReverseDns((server,), budget_s=5 if is_verified else 0.05), 0
+    for n in range(1000):
+        await redis.flushall()
+        await redis.script_flush()
+        await put_claim(redis, GOOGLEBOT)
+        crashed = World.make(frail, clock, consumer="crashed", channels=[Ear()], dns=dns)
+        fault.left, fault.way = n, way
+        try:
+            await Responder(crashed, consumer="crashed").drain()
+        except StorageError:
+            struck += 1
+        else:
+            break
+        finally:
+            fault.left = None
+        await frail.connection_pool.disconnect()
+        world = World.make(redis, clock, consumer="next", channels=[Ear()], dns=dns)
+        await Responder(world, consumer="next", claim_idle_ms=0).drain()
+        await check(redis, clock, is_verified)
+    await check(redis, clock, is_verified)
+    assert struck > 20, "every step was interrupted once"
+
+
+async def check(redis: Redis, clock: Clock, is_verified: bool) -> None:
+    world = World.make(redis, clock)
+    world.outbox._claim_idle_ms = 0
+    while await world.outbox.deliver():
+        pass
+    [incident] = (await world.incidents.page())[0]
+    assert (incident.event_count, incident.finding_count) == (10, 1)
+    kinds = Counter(e.kind for e in (await world.timeline.page(incident.id))[0])
+    notes = {"action_skipped": 1} if is_verified else {"action_taken": 1, "evidence_added": 1}
+    assert kinds == {"created": 1, **notes}
+    assert len((await world.outbox.notifications())[0]) == int(is_verified)
+    assert (await world.blocklist.find_active(GOOGLEBOT) is None) == is_verified
+    assert await redis.zcard(again_key()) == int(not is_verified)
+    assert await redis.xlen(findings_key(0)) == 0
