@@ -67,7 +67,7 @@ def lines_of(body: bytes) -> list[bytes]:
 
     Raises: BodyTooLarge.
     """
-    if body.count(b"\n") >= RECORDS_LIMIT:
+    if len(body) >= RECORDS_LIMIT and body.count(b"\n") >= RECORDS_LIMIT:
         raise _too_many()
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n")
