@@ -169,10 +169,10 @@ class Incidents:
                 self._counters.count("incidents", amount, rule=finding.rule, result=result)
         return answer
 
-    async def tell(self, finding: Finding, incident_id: str) -> bool:
+    async def tell(self, finding: Finding, incident_id: str, advice: str = "") -> bool:
         """Writes the message of a finding whose incident was opened or joined without one. Says whether it wrote.
 
-        Once per finding id; limited for updates as in open_or_join. Raises: UnknownError, StorageError.
+        `advice` replaces what the rule's runbook says to do first. Once per finding id; limited for updates as in open_or_join. Raises: UnknownError, StorageError.
         """
         told = incidents_key("told", finding.id)
         with storage_errors("writing a message"):
@@ -193,7 +193,7 @@ class Incidents:
                 incident = self._with_update(incident)
                 pipe.set(incident_key(incident_id), _encode(incident), px=INCIDENT_TTL_MS)
             kind = MessageKind.OPENED if is_news else MessageKind.UPDATE
-            self._stage_message(pipe, incident, kind, finding)
+            self._stage_message(pipe, incident, kind, finding, advice)
             return True
 
         return await change(self._redis, "writing a message", [told], step)
@@ -316,9 +316,11 @@ class Incidents:
             text = f"{old.severity} ({old.priority}) became {new.severity} ({new.priority})"
             self._timeline.stage(pipe, new.id, "severity_changed", text)
 
-    def _stage_message(self, pipe: Pipeline, incident: Incident, kind: MessageKind, finding: Finding) -> None:
+    def _stage_message(
+        self, pipe: Pipeline, incident: Incident, kind: MessageKind, finding: Finding, advice: str = ""
+    ) -> None:
         why = incident.why if incident_brake.is_overflow(incident) else finding.why
-        self._outbox.stage(pipe, message_about(incident, kind, why, self._now(), finding.id))
+        self._outbox.stage(pipe, message_about(incident, kind, why, self._now(), finding.id, advice))
 
     def _is_update_due(self, incident: Incident) -> bool:
         if incident_brake.is_overflow(incident):

@@ -105,8 +105,13 @@ def notifications_key() -> str:
     return act_key("notifications")
 
 
-def message_about(incident: Incident, kind: MessageKind, why: str, at: int, finding_id: str) -> Message:
-    """The message that an incident gives rise to. `why`: the finding's sentence; what to do first comes below it."""
+def message_about(
+    incident: Incident, kind: MessageKind, why: str, at: int, finding_id: str, advice: str = ""
+) -> Message:
+    """The message that an incident gives rise to. `why`: the finding's sentence; what to do first comes below it.
+
+    `advice` stands there instead of what the rule's runbook says.
+    """
     return Message(
         kind=kind,
         incident_id=incident.id,
@@ -115,7 +120,7 @@ def message_about(incident: Incident, kind: MessageKind, why: str, at: int, find
         severity=incident.severity,
         priority=incident.priority,
         title=incident.title,
-        text=f"{why}\nWhat to do first: {runbook_of(incident.rule).act}",
+        text=f"{why}\nWhat to do first: {advice or runbook_of(incident.rule).act}",
         at=at,
         finding_id=finding_id,
         immediate=incident.immediate,

@@ -13,6 +13,11 @@ from actions.verified_bots import Again, DueAgain, Judgement, OnDnsFailure
 from actions.world import World
 from detectors.finding import Finding
 
+ADVICE = (
+    "Look at the evidence: who of those behind this address is it? A block of it would hit the others too."
+)
+"""What to do first, where the runbook would speak of the block that there is not."""
+
 
 class Spared(msgspec.Struct, frozen=True):
     """Why there is no block: for the timeline, and as the label of the metric."""
@@ -39,7 +44,8 @@ async def spared(finding: Finding, world: World) -> Spared | None:
 async def tell_instead(finding: Finding, incident: Incident, spared: Spared, world: World) -> None:
     """Writes down that there was no block, and sees that people are told, once per finding. Raises: StorageError."""
     text = f"not blocked: {spared.why}"
-    await world.incidents.tell(msgspec.structs.replace(finding, why=f"{finding.why}; {text}"), incident.id)
+    told = msgspec.structs.replace(finding, why=f"{finding.why}; {text}")
+    await world.incidents.tell(told, incident.id, ADVICE)
     once = f"{finding.id} block_ip"
     if await world.timeline.note_once(
         incident.id, once, "action_skipped", text, data={"outcome": spared.outcome}

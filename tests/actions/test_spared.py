@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 from test_responder import put
 
 from actions.responder import Responder
+from actions.spared import ADVICE
 from actions.world import World
 from detectors.errors import StorageError
 from detectors.finding import Action, Evidence, Finding, Mode, SubjectKind
@@ -36,7 +37,7 @@ async def test_a_shared_address_is_not_blocked_and_people_are_told_once(
     assert message.kind == "opened"
     assert tally.counted["blocks outcome=shared rule=auth_failures"] == 1
     if actions == (Action.BLOCK_IP,):
-        assert message.text == f"{finding.why}; {NOTE}"
+        assert message.text == f"{finding.why}; {NOTE}\nWhat to do first: {ADVICE}"
 
 
 async def test_of_a_rule_that_only_blocks_people_hear_no_more_than_one_message_in_ten_minutes(
