@@ -279,25 +279,10 @@ def security_breach(me: Attacker) -> None:
 
 
 ATTACKERS: tuple[Callable[[Attacker], None], ...] = (
-    auth_failures,
-    credential_stuffing,
-    password_spraying,
-    distributed_brute_force,
-    slow_brute_force,
-    token_cracking,
-    account_takeover,
-    leaked_key_in_use,
-    key_shared,
-    impossible_travel,
-    object_enumeration,
-    not_found_churn,
-    user_agent_churn,
-    client_error_rate,
-    suspicious_activity,
-    rate_limit_violations,
-    api_key_exposure,
-    security_breach,
-)
+    auth_failures, credential_stuffing, password_spraying, distributed_brute_force, slow_brute_force, token_cracking,
+    account_takeover, leaked_key_in_use, key_shared, impossible_travel, object_enumeration, not_found_churn,
+    user_agent_churn, client_error_rate, suspicious_activity, rate_limit_violations, api_key_exposure, security_breach,
+)  # fmt: skip
 
 
 def attacks(world: Population, seed: int) -> Iterator[Attack]:

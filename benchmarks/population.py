@@ -43,6 +43,7 @@ MISSING = (
 )
 EXPIRY_MS = 8 * HOUR_MS + HOUR_MS // 2
 """When the passwords of the largest office have expired; everybody there fails within 20 minutes."""
+LONGEST_SESSION_MS = HOUR_MS // 2
 _FIELDS = Event.__struct_fields__
 _encode = msgspec.json.Encoder().encode
 
@@ -129,7 +130,7 @@ class Population:
             yield login(at, person.address(at), person.agents[0], person.name, succeeds=True)
         sessions = int(person.active + chance.random())
         for at in sorted(self._time_of(person) for _ in range(sessions)):
-            if person.address(at):
+            if person.address(at) and person.address(at + LONGEST_SESSION_MS):
                 yield from self._session(person, at)
 
     def _session(self, person: Person, at: int) -> Iterator[Step]:

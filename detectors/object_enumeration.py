@@ -1,11 +1,12 @@
 """object_enumeration: somebody walks through the ids of objects that are not theirs.
 
 Looks at: 403 and 404 on a path with an id in it (a number, a UUID, a long hex string); counts different ids of one
-address and route.
+address and route. 404 on an id that nobody can count up or guess (a random UUID, 32 hex digits or more) does not count:
+it is a client that asks whether the server has something yet; 403 on one does, since then the object is there.
 Why: broken object level authorization is found by counting ids up; a real client asks for objects it knows.
 Default: 20 different ids of one route in 5 minutes from one address; tells an administrator.
 When it is wrong: a client that goes on asking for objects that were deleted in bulk.
-Source: OWASP API1:2023 (broken object level authorization); ATT&CK T1087.
+Source: OWASP API1:2023 (broken object level authorization); ATT&CK T1087; RFC 9562, 5.4 (random UUIDs).
 """
 
 import re
@@ -15,6 +16,10 @@ from detectors.decoding import decode_target, normal_path
 from detectors.detector import Detector, Look, Verdict
 
 _ID = re.compile(r"[0-9]{1,20}|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,64}", re.IGNORECASE)
+_UNGUESSABLE = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32,64}", re.IGNORECASE
+)
+"""Version 4, or as long as an MD5: at least 122 random bits, as far as looks tell."""
 LONGEST_PATH = 512
 
 
@@ -29,7 +34,7 @@ class ObjectEnumeration(Detector):
         if event.status not in self.statuses or not event.path:
             return ()
         route, ids = route_of(event.path)
-        if not ids:
+        if not ids or (event.status == 404 and _UNGUESSABLE.fullmatch(ids[-1]) and not ids[-1].isdecimal()):
             return ()
         return (Verdict(self._rule, f"{route} refused for {ids[-1]}", value="/".join(ids), narrow=route),)
 

@@ -1,7 +1,10 @@
 """slow_brute_force: one address fails again and again over hours, and never gets in.
 
-Looks at: failed and successful authentications of one address; a success starts over.
-Why: one attempt every few minutes passes under every limit per minute.
+Looks at: failed and successful authentications of one address; a success starts over. A refused API key
+(`api_key_id`, no user, no login path) does not count.
+Why: one attempt every few minutes passes under every limit per minute. A key is no password: nobody finds one by trying
+slowly, and a client with an expired key goes on all day (benchmarks/behaviour.py); many different keys are
+token_cracking.
 Default: 30 failures in 24 hours without a success from one address, which is then blocked; and, told from these, half
 as many within a 24th of the window (15 in an hour) and twice as many within seven windows (60 in a week).
 When it is wrong: a device with an old password; its user agent and path are always the same.
@@ -14,7 +17,8 @@ from collections.abc import Iterable
 import msgspec
 
 from detectors.auth_failures import LOGIN, LOGIN_FORM, failure_of, is_login_success
-from detectors.detector import Detector, Look, Surroundings, Verdict
+from detectors.detector import Detector, Look, Surroundings, Verdict, is_one_of, path_of
+from detectors.event import Event
 from detectors.rule import Rule
 from detectors.scanner import ENCODED
 
@@ -40,6 +44,8 @@ class SlowBruteForce(Detector):
     def judge(self, look: Look) -> Iterable[Verdict]:
         """For each span a bad verdict for a failure, a good one for a success."""
         reason = failure_of(look.event, self._site)
+        if reason and self._is_refused_key(look.event):
+            return ()
         if reason:
             return [Verdict(rule, reason, narrow=str(rule.window_ms)) for rule in self._rules]
         if is_login_success(look.event, self._site):
@@ -48,3 +54,9 @@ class SlowBruteForce(Detector):
                 for rule in self._rules
             ]
         return ()
+
+    def _is_refused_key(self, event: Event) -> bool:
+        """Whether it was a key that failed, as far as the log tells; at a login it is the password that fails."""
+        if event.api_key_id is None or event.user or event.category == "authentication":
+            return False
+        return not is_one_of(path_of(event), (*self._site.login_paths, *self._site.login_forms))
