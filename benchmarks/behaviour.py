@@ -66,6 +66,8 @@ class Day(NamedTuple):
     """What a simulated day brought."""
 
     events: int
+    users: int
+    addresses: int
     judged: dict[str, Judged]
     others: Counter[str]
     """Findings of rules that have no attacker here, such as high_error_rate."""
@@ -101,7 +103,8 @@ async def simulate(redis: Redis, users: int = USERS, seed: int = SEED, *, first_
                 _judge(judged[rule], crossed, every, world)
             else:
                 others[rule] += 1
-    return Day(len(steps), judged, others)
+    addresses = {event.client_ip for _, event in ordinary}
+    return Day(len(steps), users, len(addresses), judged, others)
 
 
 def _batches(steps: Sequence[Step]) -> Iterable[Batch]:
@@ -136,21 +139,24 @@ def _subjects(crossed: Crossed) -> set[str]:
 def table(day: Day) -> str:
     """The day as a table of Markdown."""
     lines = [
-        "| rule | attacker | hostile requests until found | time to detection | false alarms | about |",
-        "|---|---|---|---|---|---|",
+        f"{day.events:,} events of {day.users:,} users behind {day.addresses:,} addresses",
+        "",
+        "| rule | attacker | caught | hostile requests until then | time | false alarms | about how many | who |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for rule, judged in day.judged.items():
         took = judged.took_ms
-        found = ("**not found**", "") if took is None else (f"{judged.needed}", _in_words(took))
+        found = "**no** | | " if took is None else f"yes | {judged.needed} | {_in_words(took)}"
         alarms = sum(judged.false_alarms.values())
-        about = ", ".join(f"{kind} ({n})" for kind, n in judged.false_alarms.most_common())
-        if judged.harmless:
-            about = f"{len(judged.harmless)} different: {about}"
-        lines.append(f"| {rule} | {judged.attack.words} | {found[0]} | {found[1]} | {alarms} | {about} |")
+        who = ", ".join(kind for kind, _ in judged.false_alarms.most_common())
+        words = judged.attack.words
+        lines.append(f"| `{rule}` | {words} | {found} | {alarms} | {len(judged.harmless)} | {who} |")
     return "\n".join(lines)
 
 
 def _in_words(ms: int) -> str:
+    if ms == 0:
+        return "at once"
     if ms < 120_000:
         return f"{ms / 1000:.0f} s"
     return f"{ms / 60_000:.0f} min" if ms < 7_200_000 else f"{ms / 3_600_000:.1f} h"
@@ -181,7 +187,7 @@ def measure() -> dict[str, float]:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
     if "--json" not in sys.argv:
-        print(table(day), *(f"also: {rule} {n}" for rule, n in day.others.items()), sep="\n", end="\n\n")
+        print(table(day), "", *(f"also: {rule} {n}" for rule, n in day.others.items()), sep="\n", end="\n\n")
     return {
         "behaviour: events of the simulated day": day.events,
         f"behaviour: attackers found of {len(day.judged)}": sum(
