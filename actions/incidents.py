@@ -172,7 +172,8 @@ class Incidents:
     async def tell(self, finding: Finding, incident_id: str, advice: str = "") -> bool:
         """Writes the message of a finding whose incident was opened or joined without one. Says whether it wrote.
 
-        `advice` replaces what the rule's runbook says to do first. Once per finding id; limited for updates as in open_or_join. Raises: UnknownError, StorageError.
+        `advice` replaces what the rule's runbook says to do first. Once per finding id; limited for updates as in
+        open_or_join. Raises: UnknownError, StorageError.
         """
         told = incidents_key("told", finding.id)
         with storage_errors("writing a message"):

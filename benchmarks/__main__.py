@@ -4,13 +4,13 @@ import importlib
 import json
 import sys
 
-NAMES = ("ingest", "whole_path", "replay", "lookup", "client_lookup", "flood")
+NAMES = ("ingest", "whole_path", "replay", "lookup", "client_lookup", "flood", "behaviour")
 
 
 def main(arguments: list[str]) -> None:
     figures: dict[str, float] = {}
     as_json = "--json" in arguments
-    for name in [a for a in arguments if not a.startswith("-")] or NAMES:
+    for name in [a for a in arguments if a.isidentifier()] or NAMES:
         for label, figure in importlib.import_module(f"benchmarks.{name}").measure().items():
             figures[label] = figure
             if not as_json:

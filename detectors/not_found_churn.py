@@ -1,5 +1,7 @@
 """not_found_churn: one address asks for many different pages that do not exist.
 
+Paths that differ only in their ids (numbers, UUIDs) are one: walking ids is object_enumeration, and an app that asks
+for many photos looks for no weak spot.
 Default: 20 different paths in a minute from one address; investigates.
 Source: ATT&CK T1595.003, OWASP OAT-018; CrowdSec's http-probing asks for 10 in 10 seconds.
 """
@@ -9,10 +11,11 @@ from collections.abc import Iterable
 from detectors.decoding import decode_target, normal_path
 from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict
 from detectors.guide import Guide
+from detectors.object_enumeration import route_of
 
 
 class NotFoundChurn(Detector):
-    """Counts paths; what differs is the path, decoded."""
+    """Counts paths; what differs is the path, decoded, its ids replaced."""
 
     guide = Guide(
         phrase="{subject} asked for {count} different pages that do not exist",
@@ -45,5 +48,6 @@ class NotFoundChurn(Detector):
         """A verdict for each page that is not there."""
         if look.event.status not in self.statuses or not look.event.path:
             return ()
+        route, _ = route_of(look.event.path)
         path = normal_path(decode_target(look.event.path))
-        return (Verdict(self._rule, f"status {look.event.status} on {path[:LONGEST_QUOTE]}", value=path),)
+        return (Verdict(self._rule, f"status {look.event.status} on {path[:LONGEST_QUOTE]}", value=route),)

@@ -1,7 +1,9 @@
 """object_enumeration: somebody walks through the ids of objects that are not theirs.
 
+404 on an id that nobody can count up or guess (a random UUID, 32 hex digits or more) does not count: it is a client
+that asks whether the server has something yet; 403 on one does, since then the object is there.
 Default: 20 different ids of one route in 5 minutes from one address; tells an administrator.
-Source: OWASP API1:2023 (broken object level authorization), CWE-639.
+Source: OWASP API1:2023 (broken object level authorization), CWE-639; RFC 9562, 5.4 (random UUIDs).
 """
 
 import re
@@ -12,6 +14,10 @@ from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict
 from detectors.guide import Guide
 
 _ID = re.compile(r"[0-9]{1,20}|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,64}", re.IGNORECASE)
+_UNGUESSABLE = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32,64}", re.IGNORECASE
+)
+"""Version 4, or as long as an MD5: at least 122 random bits, as far as looks tell."""
 LONGEST_PATH = 512
 
 
@@ -51,7 +57,7 @@ class ObjectEnumeration(Detector):
         if event.status not in self.statuses or not event.path:
             return ()
         route, ids = route_of(event.path)
-        if not ids:
+        if not ids or (event.status == 404 and _UNGUESSABLE.fullmatch(ids[-1]) and not ids[-1].isdecimal()):
             return ()
         return (
             Verdict(

@@ -2,7 +2,9 @@
 
 import json
 import random
+import uuid
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -83,6 +85,34 @@ async def test_a_success_now_and_then_is_no_slow_brute_force(redis: Redis):
         timestamp=events[29].timestamp, client_ip=IP, category="authentication", outcome="success"
     )
     assert await found(redis, "slow_brute_force", events) == []
+
+
+async def test_a_refused_key_is_no_slow_brute_force_and_a_login_beside_one_is(redis: Redis):
+    polls = [
+        msgspec.structs.replace(e, status=401, api_key_id=KEY, path="/v1/orders", user=None)
+        for e in attack("slow_brute_force", 60)
+    ]
+    for event in polls:
+        event.category = event.outcome = None
+    assert await found(redis, "slow_brute_force", polls) == []
+    logins = [msgspec.structs.replace(e, path="/v1/login") for e in polls[:30]]
+    assert await found(redis, "slow_brute_force", logins) == [IP]
+
+
+async def test_asking_for_objects_with_random_ids_is_no_enumeration_and_being_refused_them_is(redis: Redis):
+    chance = random.Random(3)
+    for make in (
+        lambda: f"{chance.getrandbits(128):032x}",
+        lambda: str(uuid.UUID(int=chance.getrandbits(128), version=4)),
+    ):
+        events = attack("object_enumeration", 40)
+        for event in events:
+            event.path, event.status = f"/photos/{make()}", 404
+        assert await found(redis, "object_enumeration", events) == []
+    assert await found(redis, "not_found_churn", events) == []
+    for event in events:
+        event.status = 403
+    assert await found(redis, "object_enumeration", events) == [IP, IP]
 
 
 @pytest.mark.parametrize(
