@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from detectors.detector import Detector, Look, Verdict
 from detectors.event import Event
-from detectors.redact import Secret
+from detectors.redact import MASKED, Secret
 from detectors.scanner import ENCODED, load_patterns
 
 MOST_KEYS = 10
@@ -22,7 +22,7 @@ MOST_KEYS = 10
 class ApiKeyExposure(Detector):
     """Counts each credential of a record, once a record."""
 
-    tags = frozenset({ENCODED, *(p.id for p in load_patterns("keys"))})
+    tags = frozenset({ENCODED, MASKED, *(p.id for p in load_patterns("keys"))})
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A verdict for each credential, its subject the key's fingerprint."""

@@ -12,7 +12,7 @@ Category = Literal["authentication", "web", "health_check"]
 Outcome = Literal["success", "failure", "unknown"]
 
 
-class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """One log record. Every field may be absent; nothing is checked or repaired here.
 
     The names are the public ones of `POST /v1/events`. Unknown fields are forbidden so that a record
