@@ -33,6 +33,7 @@ BATCH_RESULTS = ("applied", "duplicate")
 BLOCK_OUTCOMES = ("created", "already_blocked", "too_late", "braked", "spared", "refused")
 INCIDENT_RESULTS = ("opened", "joined")
 KINDS = ("events", "raw")
+JOURNAL_RESULTS = ("written", "queue_full", "disk", "unreadable")
 LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
 REJECTIONS = ("undecodable", "too_large", "unauthorized", "overloaded", "storage")
 STORAGE_PLACES = ("ingest", "responder", "follower", "tokens")
@@ -112,6 +113,11 @@ class Metrics:
         )
         self.batches = self._counter(
             "bartizan_batches_total", "Bodies; duplicate is a sender's retry", {"result": BATCH_RESULTS}
+        )
+        self.journal_events = self._counter(
+            "bartizan_journal_events_total",
+            "Events for the journal, by what became of them",
+            {"result": JOURNAL_RESULTS},
         )
         self.storage_errors = self._counter(
             "bartizan_storage_errors_total", "Times Redis failed somebody", {"place": STORAGE_PLACES}
