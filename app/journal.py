@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from app.journal_format import FOLDER, HOUR_MS, VERSION, Entry, Frame, FrameCodec, Lost
-from app.journal_masking import entry_of, mended
+from app.journal_masking import Packed, entry_of, mended, pack
 from app.journal_segments import SegmentWriter, prune, roll_bytes
 from app.metrics import Metrics
 from app.settings import Settings
@@ -25,7 +25,7 @@ from detectors.event import Batch
 from detectors.redact import SecretFinder
 
 QUEUE_BYTES = 16 * 1024 * 1024
-"""Records that may wait, by their own length; in memory with their events they take about four times that."""
+"""Packed batches that may wait: a second or two of all that one process can count."""
 FRAME_BYTES = 1024 * 1024
 FRAME_S = 1.0
 """A frame is written at this size, or when its first batch has waited so long: what a crash can lose."""
@@ -41,8 +41,7 @@ log = structlog.get_logger(__name__)
 class _Waiting(NamedTuple):
     """A batch on its way to the writer."""
 
-    batch: Batch
-    hits: Hits
+    packed: Packed
     secrets: SecretFinder
     size_bytes: int
 
@@ -77,13 +76,13 @@ class JournalWriter:
         self._lock = threading.Lock()
         self.size_bytes = 0
 
-    def add(self, batch: Batch, hits: Hits, secrets: SecretFinder, size_bytes: int) -> None:
+    def add(self, packed: Packed, secrets: SecretFinder, size_bytes: int) -> None:
         """Take a batch; one that fails to be masked is lost, never kept unmasked."""
         try:
-            self._entries.append(entry_of(batch, hits, self._own(secrets)))
+            self._entries.append(entry_of(packed, self._own(secrets)))
         except Exception as error:  # noqa: BLE001 - a batch made by an attacker must not end the journal
             log.error("journal_batch_lost", error=type(error).__name__)
-            self.lose(batch.received_ms, len(batch.events), "unreadable")
+            self.lose(packed.entry.received_ms, packed.entry.count, "unreadable")
             return
         self.size_bytes += size_bytes
 
@@ -121,10 +120,10 @@ class JournalWriter:
                 self._lost = lost + self._lost
             for entry in entries:
                 why = "disk" if isinstance(error, OSError) else "unreadable"
-                self.lose(entry.received_ms, len(entry.events), why)
+                self.lose(entry.received_ms, entry.count, why)
         else:
             self._marked_at = now
-            self._count("written", sum(len(entry.events) for entry in entries))
+            self._count("written", sum(entry.count for entry in entries))
             self._unpruned += len(frame)
             if entries and self._is_failing:
                 self._is_failing = False
@@ -137,7 +136,9 @@ class JournalWriter:
         try:
             return self._codec.write(frame)
         except (ValueError, OverflowError, msgspec.MsgspecError):
-            frame.entries = [mended(entry) for entry in frame.entries]
+            for entry in frame.entries:
+                for one in entry.masked:
+                    one.event = mended(one.event)
             return self._codec.write(frame)
 
     def close(self) -> None:
@@ -159,14 +160,15 @@ class Journal:
         self._is_stopped = False
 
     def add(self, batch: Batch, hits: Hits, secrets: SecretFinder) -> None:
-        """Take a batch that was applied, from the event loop; costs a few microseconds and never waits."""
-        size = sum(map(len, batch.records))
+        """Take a batch that was applied, from the event loop; packs it and never waits."""
+        packed = pack(batch, hits)
+        size = len(packed.entry.packed) + sum(len(one.record) for one in packed.doubtful)
         waiting = self._put_bytes - self._taken_bytes
         if self._is_stopped or (waiting and waiting + size > QUEUE_BYTES):
             self._writer.lose(batch.received_ms, len(batch.events), "queue_full")
             return
         self._put_bytes += size
-        self._queue.put(_Waiting(batch, hits, secrets, size))
+        self._queue.put(_Waiting(packed, secrets, size))
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -198,7 +200,7 @@ class Journal:
             if waiting is None:
                 writer.close()
                 return
-            writer.add(waiting.batch, waiting.hits, waiting.secrets, waiting.size_bytes)
+            writer.add(waiting.packed, waiting.secrets, waiting.size_bytes)
             self._taken_bytes += waiting.size_bytes
             if writer.size_bytes >= FRAME_BYTES:
                 writer.flush()

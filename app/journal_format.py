@@ -21,13 +21,25 @@ LEVEL = 1
 _NAME = re.compile(r"([0-9]{10,12})-([0-9]{1,4})-([0-9]{3,6})\.zst")
 
 
+class Masked(msgspec.Struct, array_like=True, gc=False):
+    """A record in which credentials were masked, with its event."""
+
+    index: int
+    event: Event
+    record: bytes
+
+
 class Entry(msgspec.Struct, array_like=True, gc=False):
     """A batch that was applied, without its credentials."""
 
     received_ms: int
     source: str
-    events: list[Event]
-    records: list[bytes]
+    count: int
+    read_as: str
+    """How the records give their events once more (`Batch.read_as`), where `packed` has none."""
+    packed: bytes
+    """MessagePack of (events or None, records), empty where `masked` has them."""
+    masked: list[Masked] = []
     masks: dict[str, tuple[str, str, str]] = {}
     """What the masks in the records stand for: kind, whole fingerprint and severity."""
 
@@ -94,4 +106,15 @@ def segments(folder: Path) -> list[Segment]:
     return sorted(found)
 
 
-__all__ = ["FOLDER", "HOUR_MS", "Entry", "Frame", "FrameCodec", "Lost", "Segment", "segment_name", "segments"]
+__all__ = [
+    "FOLDER",
+    "HOUR_MS",
+    "Entry",
+    "Frame",
+    "FrameCodec",
+    "Lost",
+    "Masked",
+    "Segment",
+    "segment_name",
+    "segments",
+]

@@ -4,49 +4,72 @@ Only records in which the scan of the batch saw something are looked at; the oth
 form. What a record shows to be a credential is masked in every field, as in evidence (detectors/evidence.py).
 """
 
+from typing import NamedTuple
+
 import msgspec
 
-from app.journal_format import Entry
+from app.journal_format import Entry, Masked
 from detectors.api_key_exposure import MOST_KEYS
 from detectors.engine import Hits
 from detectors.event import Batch, Event
 from detectors.redact import Secret, SecretFinder, masked, may_hold_secret
 
-TEXTS = tuple(
-    name
-    for name in Event.__struct_fields__
-    if name not in ("status", "bytes", "duration_ms", "outcome", "category", "repeat")
-)
+NUMBERS = ("status", "bytes", "duration_ms", "outcome", "category", "repeat")
+TEXTS = tuple(name for name in Event.__struct_fields__ if name not in NUMBERS)
 """The fields in which a client's text can stand."""
 LARGEST = 2**63 - 1
 """What MessagePack takes; JSON takes more, and an attacker may send it."""
+_NOTHING = Event()
+_encode = msgspec.msgpack.Encoder().encode
 
 
-def entry_of(batch: Batch, hits: Hits, secrets: SecretFinder) -> Entry:
-    """The batch as a journal's entry. The batch itself is not changed."""
-    entry = Entry(batch.received_ms, batch.source, batch.events, batch.records, {})
-    doubtful = [index for index, found in hits.items() if may_hold_secret(found)]
-    if doubtful:
-        entry.events, entry.records = list(batch.events), list(batch.records)
-        for index in doubtful:
-            _mask(entry, index, secrets)
-    return entry
+class Packed(NamedTuple):
+    """A batch on its way to the writer: what may be kept as it is, packed, and what must be looked at first."""
+
+    entry: Entry
+    doubtful: list[Masked]
+    """Not masked yet: never written as it is."""
 
 
-def _mask(entry: Entry, index: int, secrets: SecretFinder) -> None:
-    event, record = entry.events[index], entry.records[index].decode("utf-8", "replace")
+def pack(batch: Batch, hits: Hits) -> Packed:
+    """The batch packed at once, while it is at hand; much cheaper than keeping its objects alive."""
+    events, records, doubtful = batch.events, batch.records, []
+    indices = [index for index, found in hits.items() if may_hold_secret(found)]
+    if indices:
+        events, records = list(events), list(records)
+        for index in indices:
+            doubtful.append(Masked(index, events[index], records[index]))
+            events[index], records[index] = _NOTHING, b""
+    kept = None if batch.read_as else events
+    try:
+        packed = _encode((kept, records))
+    except (ValueError, OverflowError):
+        packed = _encode(([mended(event) for event in events], records))
+    return Packed(Entry(batch.received_ms, batch.source, len(events), batch.read_as, packed), doubtful)
+
+
+def entry_of(packed: Packed, secrets: SecretFinder) -> Entry:
+    """The entry, its doubtful records masked where they hold a credential."""
+    masks: dict[str, tuple[str, str, str]] = {}
+    found = [_mask(one, secrets, masks) for one in packed.doubtful]
+    return msgspec.structs.replace(packed.entry, masked=found, masks=masks)
+
+
+def _mask(one: Masked, secrets: SecretFinder, masks: dict[str, tuple[str, str, str]]) -> Masked:
+    event, record = one.event, one.record.decode("utf-8", "replace")
     known = secrets.find(record)
     texts = {name: text for name in TEXTS if isinstance(text := getattr(event, name), str)}
     if not known and not secrets.find("\n".join(texts.values())):
-        return
+        return one
 
     def safe(text: str) -> str:
         return secrets.redact(masked(text, known)) or ""
 
-    entry.events[index] = msgspec.structs.replace(event, **{name: safe(text) for name, text in texts.items()})
-    entry.records[index] = _with_masks(safe(record), known[:MOST_KEYS]).encode("utf-8", "replace")
+    event = msgspec.structs.replace(event, **{name: safe(text) for name, text in texts.items()})
     for secret in known[:MOST_KEYS]:
-        entry.masks[secret.mask] = (secret.kind, secret.fingerprint, secret.severity)
+        masks[secret.mask] = (secret.kind, secret.fingerprint, secret.severity)
+    record = _with_masks(safe(record), known[:MOST_KEYS])
+    return Masked(one.index, event, record.encode("utf-8", "replace"))
 
 
 def _with_masks(record: str, known: list[Secret]) -> str:
@@ -55,19 +78,15 @@ def _with_masks(record: str, known: list[Secret]) -> str:
     return " ".join([record, *absent])
 
 
-def mended(entry: Entry) -> Entry:
-    """The same entry without what MessagePack cannot hold: numbers beyond 64 bits, halves of surrogate pairs.
+def mended(event: Event) -> Event:
+    """The event without what MessagePack cannot hold: numbers beyond 64 bits, halves of surrogate pairs.
 
     Such a number is no time and no size, and such text compares to nothing; no rule sees a difference.
     """
-    return msgspec.structs.replace(entry, events=[_mended(event) for event in entry.events])
-
-
-def _mended(event: Event) -> Event:
     fields = {name: getattr(event, name) for name in Event.__struct_fields__}
     for name, value in fields.items():
         if isinstance(value, str):
             fields[name] = value.encode("utf-8", "replace").decode()
         elif isinstance(value, int) and not -LARGEST <= value <= LARGEST:
-            fields[name] = None if name != "repeat" else 1
+            fields[name] = 1 if name == "repeat" else None
     return Event(**fields)

@@ -55,3 +55,5 @@ class Batch(msgspec.Struct, gc=False):
     """Who sent it: the token's id, or the file's name in a replay."""
     mark: str | None = None
     """Identifies this batch over the sender's retries; None where a repeat cannot be told from news."""
+    read_as: str = ""
+    """How each record gives its event once more by itself: `event` (JSON of our names) or a line format; else empty."""
