@@ -107,7 +107,8 @@ class SecretFinder:
         return list(found.values()), showing
 
     def _confirm(self, pattern: Pattern, text: str, found: dict[str, Secret]) -> None:
-        refused: set[str] = set()
+        # `[REDACTED:db_password:...]` looks like the password of a database itself.
+        refused = {mask[-9:-1] for mask in _MASKS.findall(text)} if MASK in text else set[str]()
         for match in compiled(pattern).finditer(text):
             if len(found) >= MOST_SECRETS:
                 return

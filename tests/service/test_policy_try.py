@@ -1,7 +1,6 @@
 """`bartizan policy try` beside the real service: traffic goes in over HTTP, and two policies are held against it."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -108,11 +107,15 @@ def test_a_stricter_policy_blocks_newly_and_a_milder_one_no_longer(
         assert {b["value"] for b in live} == twelve
 
         people = command(service, policies["strict"], "--since", "1h")
-        assert "192.0.2.0" in people.stdout and "newly blocked" in people.stdout and "7 -> 18" in people.stdout
+        assert (
+            "192.0.2.0" in people.stdout and "newly blocked" in people.stdout and "7 -> 18" in people.stdout
+        )
         assert "not covered" in people.stderr
 
 
-def test_a_wrong_policy_is_named_with_its_line_and_a_missing_journal_is_said(policies: dict[str, str]) -> None:
+def test_a_wrong_policy_is_named_with_its_line_and_a_missing_journal_is_said(
+    policies: dict[str, str],
+) -> None:
     with running_service(policy=policies["current"], journal_hours="0") as service:
         post(service, failures("198.51.100.1", 12))
         wrong = command(service, policies["wrong"])
@@ -144,5 +147,5 @@ def test_after_a_kill_the_journal_goes_on_and_what_was_written_is_there(policies
         assert found["coverage"][0]["damaged"] == 1
         files = list((service.data_dir / "journal").iterdir())
         assert len(files) == 2
-        assert {os.stat(f).st_mode & 0o777 for f in files} == {0o600}
+        assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
         assert (service.data_dir / "journal").stat().st_mode & 0o777 == 0o700
