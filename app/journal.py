@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import hyperscan
 import msgspec
 import structlog
 
@@ -33,6 +34,9 @@ MARK_MS = 60_000
 """How often at least a frame is written, so that a quiet hour can be told from one without a journal."""
 PRUNE_EVERY_BYTES = 1024 * 1024
 STOP_TIMEOUT_S = 5.0
+
+UNMASKABLE = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, hyperscan.error)
+"""What an attacker's record might provoke; it must not end the journal."""
 
 Count = Callable[[str, int], object]
 log = structlog.get_logger(__name__)
@@ -80,7 +84,7 @@ class JournalWriter:
         """Take a batch; one that fails to be masked is lost, never kept unmasked."""
         try:
             self._entries.append(entry_of(packed, self._own(secrets)))
-        except Exception as error:  # noqa: BLE001 - a batch made by an attacker must not end the journal
+        except UNMASKABLE as error:
             log.error("journal_batch_lost", error=type(error).__name__)
             self.lose(packed.entry.received_ms, packed.entry.count, "unreadable")
             return

@@ -4,7 +4,7 @@ import importlib
 import json
 import sys
 
-NAMES = ("ingest", "replay", "lookup", "client_lookup")
+NAMES = ("ingest", "journal", "replay", "lookup", "client_lookup")
 
 
 def main(arguments: list[str]) -> None:

@@ -14,6 +14,7 @@ from app.journal import QUEUE_BYTES, Journal, open_journal
 from app.metrics import Metrics
 from app.settings import Settings
 from detectors.event import Batch, Event
+from detectors.redact import Secret, SecretFinder
 
 
 def ndjson(count: int, seed: int = 0) -> bytes:
@@ -195,6 +196,26 @@ def _read(desk: Desk) -> list[object]:
     reader = desk.reader()
     assert len(list(reader.batches())) == 3
     return list(reader.coverage.lost)
+
+
+class BrokenFinder(SecretFinder):
+    """Trips over a record."""
+
+    def find(self, record: str) -> list[Secret]:
+        raise ValueError(record)
+
+    def twin(self) -> SecretFinder:
+        return self
+
+
+def test_a_batch_that_cannot_be_masked_is_dropped_and_the_next_one_is_kept(tmp_path: Path):
+    desk = Desk(tmp_path)
+    whole, desk.secrets = desk.secrets, BrokenFinder(desk.scanner, b"k" * 32)
+    desk.write(b'{"message":"password=%41%41%41"}')
+    desk.secrets = whole
+    desk.write(b'{"message":"b"}')
+    assert desk.counts == {"unreadable": 1, "written": 1}
+    assert [batch.events[0].message for batch in desk.batches()] == ["b"]
 
 
 def test_hours_of_zero_keep_nothing_and_delete_what_was_kept(tmp_path: Path):
