@@ -4,12 +4,14 @@ Only records in which the scan of the batch saw something are looked at; the oth
 form. What a record shows to be a credential is masked in every field, as in evidence (detectors/evidence.py).
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
 
 from app.journal_format import Entry, Masked
 from detectors.api_key_exposure import MOST_KEYS
+from detectors.decoding import LONGEST_TEXT
 from detectors.engine import Hits
 from detectors.event import Batch, Event
 from detectors.redact import Secret, SecretFinder, masked, may_hold_secret
@@ -19,6 +21,8 @@ TEXTS = tuple(name for name in Event.__struct_fields__ if name not in NUMBERS)
 """The fields in which a client's text can stand."""
 LARGEST = 2**63 - 1
 """What MessagePack takes; JSON takes more, and an attacker may send it."""
+KEPT_OF_LONG = LONGEST_TEXT - 16_384
+"""Characters that are kept of a doubtful text longer than what is searched; a key may stand across the border."""
 _NOTHING = Event()
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -57,19 +61,28 @@ def entry_of(packed: Packed, secrets: SecretFinder) -> Entry:
 
 def _mask(one: Masked, secrets: SecretFinder, masks: dict[str, tuple[str, str, str]]) -> Masked:
     event, record = one.event, one.record.decode("utf-8", "replace")
-    known = secrets.find(record)
     texts = {name: text for name in TEXTS if isinstance(text := getattr(event, name), str)}
-    if not known and not secrets.find("\n".join(texts.values())):
+    is_long = len(record) > LONGEST_TEXT or any(len(text) > LONGEST_TEXT for text in texts.values())
+    known = secrets.find(record)
+    if not known and not is_long and _is_clean(texts.values(), secrets):
         return one
-
-    def safe(text: str) -> str:
-        return secrets.redact(masked(text, known)) or ""
-
-    event = msgspec.structs.replace(event, **{name: safe(text) for name, text in texts.items()})
+    record = masked(record[:LONGEST_TEXT], known)
+    texts = {name: masked(text[:LONGEST_TEXT], known) for name, text in texts.items()}
+    if not _is_clean([record, *texts.values()], secrets):
+        record = secrets.redact(record) or ""
+        texts = {name: secrets.redact(text) or "" for name, text in texts.items()}
+    if is_long:
+        record, texts = record[:KEPT_OF_LONG], {name: text[:KEPT_OF_LONG] for name, text in texts.items()}
     for secret in known[:MOST_KEYS]:
         masks[secret.mask] = (secret.kind, secret.fingerprint, secret.severity)
-    record = _with_masks(safe(record), known[:MOST_KEYS])
-    return Masked(one.index, event, record.encode("utf-8", "replace"))
+    record = _with_masks(record, known[:MOST_KEYS])
+    return Masked(one.index, msgspec.structs.replace(event, **texts), record.encode("utf-8", "replace"))
+
+
+def _is_clean(texts: Iterable[str], secrets: SecretFinder) -> bool:
+    """Whether no text holds a credential, by one search over all; not said of texts too long to be read as one."""
+    whole = "\n".join(texts)
+    return len(whole) <= LONGEST_TEXT and not secrets.find(whole)
 
 
 def _with_masks(record: str, known: list[Secret]) -> str:
