@@ -134,6 +134,28 @@ def _print_details(row: dict[str, Any]) -> None:
         typer.echo(printable(f"  {words}: {', '.join(text) if key == 'references' else text}"))
 
 
+@policy.command(name="try")
+def try_out(
+    file: Annotated[Path, typer.Argument(help="The changed policy.")],
+    since: Annotated[str, typer.Option(help="How far to look back, such as 6h or 2d.")] = "24h",
+    against: Annotated[
+        Path | None, typer.Option(help="Compare with this one instead of the policy in force.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a changed policy would have done with the last hours' events, which the journal holds."""
+    from app.durations import parse_duration
+    from app.policy_try import run
+    from app.settings import load_settings
+    from detectors.errors import ConfigError
+
+    try:
+        since_ms = parse_duration(since)
+    except ValueError as error:
+        raise ConfigError(f"--since {since}: {error}") from error
+    run(file, since_ms=since_ms, against=against, as_json=as_json, settings=load_settings())
+
+
 def _read(file: Path) -> "Policy":
     from app.policy import load_policy
     from detectors.errors import ConfigError

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from app.embedded_redis import EmbeddedRedis, embedded
 from app.health_check import HealthChecker, wait_for_stop
+from app.journal import Journal
 from app.log import configure_logging
 from app.problems import install_problem_handlers
 from app.settings import Settings, load_settings
@@ -80,6 +81,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         refresher = TokenRefresher(world.tokens, world.token_store, world.settings)
         await _first_look(world, refresher)
         stack.enter_context(_at_end_signal(world.feed.close))
+        if world.journal is not None:
+            await _start_journal(stack, world.journal)
         await stack.enter_async_context(_tasks(_jobs(world, refresher)))
         # What lives as long as the process is not looked at again by every full collection: a third of the CPU
         # of ingest went there (python -m benchmarks ingest, with and without).
@@ -97,6 +100,13 @@ async def _start_embedded(stack: AsyncExitStack, settings: Settings) -> None:
     found: EmbeddedRedis = await asyncio.to_thread(server.__enter__)
     stack.push_async_callback(asyncio.to_thread, server.__exit__, None, None, None)
     log.info("embedded_redis_ready", socket=str(found.socket))
+
+
+async def _start_journal(stack: AsyncExitStack, journal: Journal) -> None:
+    """Write the journal until the last task has ended; what waits then is written, off the event loop."""
+    running = journal.running()
+    running.__enter__()
+    stack.push_async_callback(asyncio.to_thread, running.__exit__, None, None, None)
 
 
 async def _first_look(world: AppWorld, refresher: TokenRefresher) -> None:

@@ -37,6 +37,7 @@ BLOCK_OUTCOMES = (
 BOT_CHECKS = ("yes", "no", "unanswered", "not_asked")
 INCIDENT_RESULTS = ("opened", "joined")
 KINDS = ("events", "raw")
+JOURNAL_RESULTS = ("written", "queue_full", "disk", "unreadable")
 LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
 REJECTIONS = ("undecodable", "too_large", "unauthorized", "overloaded", "storage")
 STORAGE_PLACES = ("ingest", "responder", "follower", "tokens")
@@ -122,6 +123,11 @@ class Metrics:
         )
         self.batches = self._counter(
             "bartizan_batches_total", "Bodies; duplicate is a sender's retry", {"result": BATCH_RESULTS}
+        )
+        self.journal_events = self._counter(
+            "bartizan_journal_events_total",
+            "Events for the journal, by what became of them",
+            {"result": JOURNAL_RESULTS},
         )
         self.storage_errors = self._counter(
             "bartizan_storage_errors_total", "Times Redis failed somebody", {"place": STORAGE_PLACES}

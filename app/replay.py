@@ -9,8 +9,8 @@ import gzip
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,12 +24,15 @@ from app.embedded_redis import EmbeddedRedis
 from app.ingest.decode import Decoded, decode_events, decode_lines
 from app.policy import Policy, default_text, load_policy
 from app.redis import connect
-from app.replay_summary import blocked, difference_table, differences, summary_table
+from app.replay_changes import compare, difference_table, rule_table
+from app.replay_summary import summary_table
 from app.site import site_of
 from detectors.addresses import Networks
 from detectors.engine import Engine
 from detectors.errors import ConfigError
 from detectors.event import Batch
+from detectors.geo import Geo
+from detectors.redact import Secret
 from detectors.timestamps import parse_time, to_rfc3339, wall_clock_ms
 from detectors.windows import Crossed, Windows
 
@@ -93,15 +96,7 @@ async def replay(
 
     Raises: ConfigError for a file that cannot be read, DecodeError for an unknown format.
     """
-    windows = Windows(redis, emit=False, late_delivery_ms=LATE_DELIVERY_MS)
-    engine = Engine(
-        policy.rules,
-        windows,
-        fingerprint_key=b"the fingerprints of a replay are seen by nobody else",
-        site=site_of(policy),
-        trusted_proxies=Networks(trusted_proxies),
-        trusted_clients=policy.trusted_clients,
-    )
+    engine = offline_engine(policy, redis, trusted_proxies=trusted_proxies)
     totals = Totals()
     for path in in_order_of_time(paths, format_name, now()):
         for chunk, size in _chunks(path):
@@ -110,13 +105,43 @@ async def replay(
             totals.lines += len(decoded.events) + len(decoded.rejected)
             totals.rejected += len(decoded.rejected)
             totals.counted += processed.counted
-            for crossed in processed.crossed:
-                # Only the finding is kept, not the batch's evidence that hangs on its group.
-                slim = msgspec.structs.replace(crossed.group, meta="", times=[], values=[], evidence=[])
-                totals.crossed.append(msgspec.structs.replace(crossed, group=slim))
+            totals.crossed += map(slim, processed.crossed)
             on_read(size)
-    totals.crossed.sort(key=lambda c: (c.at, c.group.rule.name, c.group.subject))
+    totals.crossed.sort(key=in_order)
     return totals
+
+
+def offline_engine(
+    policy: Policy,
+    redis: Redis,
+    *,
+    trusted_proxies: Sequence[str] = (),
+    fingerprint_key: bytes = b"the fingerprints of a replay are seen by nobody else",
+    masks: Mapping[str, Secret] | None = None,
+    geo: Geo | None = None,
+) -> Engine:
+    """The detectors of a policy, as the service has them, over windows of their own. `masks`: see SecretFinder."""
+    return Engine(
+        policy.rules,
+        Windows(redis, emit=False, late_delivery_ms=LATE_DELIVERY_MS),
+        fingerprint_key=fingerprint_key,
+        site=site_of(policy),
+        trusted_proxies=Networks(trusted_proxies),
+        trusted_clients=policy.trusted_clients,
+        geo=geo,
+        masks=masks,
+    )
+
+
+def slim(found: Crossed) -> Crossed:
+    """The finding alone, without the batch's evidence that hangs on its group."""
+    group = msgspec.structs.replace(found.group, times=[], values=[], evidence=[])
+    return msgspec.structs.replace(found, group=group)
+
+
+def in_order(found: Crossed) -> tuple[int, str, str]:
+    """How findings are sorted: by time, then by rule and subject."""
+    return found.at, found.group.rule.name, found.group.subject
 
 
 def _decode(chunk: bytes, format_name: str, received_ms: int) -> Decoded:
@@ -179,16 +204,24 @@ def _opened(path: str) -> Iterator[tuple[IO[bytes], IO[bytes] | None]]:
 async def _run(
     paths: Sequence[str], policy: Policy, format_name: str, on_read: Callable[[int], Any]
 ) -> Totals:
+    async with offline_redis() as (redis,):
+        return await replay(paths, policy, redis=redis, format_name=format_name, on_read=on_read)
+
+
+@asynccontextmanager
+async def offline_redis(databases: int = 1) -> AsyncIterator[list[Redis]]:
+    """Clients of that many databases of a Redis server that is gone afterwards. Raises: ConfigError."""
     folder = Path(tempfile.mkdtemp(prefix="bartizan-replay-"))
     server = EmbeddedRedis(folder)
     try:
         server.start()
-        redis = connect(server.url, timeout_s=60)
-        await redis.config_set("appendonly", "no")
+        clients = [connect(f"{server.url}?db={number}", timeout_s=60) for number in range(databases)]
         try:
-            return await replay(paths, policy, redis=redis, format_name=format_name, on_read=on_read)
+            await clients[0].config_set("appendonly", "no")
+            yield clients
         finally:
-            await redis.aclose()
+            for client in clients:
+                await client.aclose()
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -198,21 +231,20 @@ def run(
     files: Sequence[str], *, format_name: str, policy: Path | None, against: Path | None, as_json: bool
 ) -> None:
     """The command. Raises: ConfigError, DecodeError, which the command line prints in one line."""
-    chosen = _policy(policy)
-    other = _policy(against) if against else None
+    chosen = policy_of(policy)
+    other = policy_of(against) if against else None
     if other and STDIN in files:
         raise ConfigError("--against reads the files twice, and standard input can be read only once")
     errors = Console(stderr=True, highlight=False)
     totals = _replayed(files, chosen, format_name, errors)
     if other is None:
-        _print_all(
+        print_all(
             [as_printed(found) for found in totals.crossed], as_json, summary_table(totals.crossed, chosen)
         )
     else:
-        before = blocked(totals.crossed, chosen)
-        after = blocked(_replayed(files, other, format_name, errors).crossed, other)
-        found = differences(before, after)
-        _print_all(found, as_json, difference_table(found, len(before.keys() & after.keys()), chosen, other))
+        again = _replayed(files, other, format_name, errors)
+        found = compare((chosen, totals.crossed), (other, again.crossed))
+        print_all(found.rows, as_json, difference_table(found, chosen, other), rule_table(found))
     errors.print(
         f"{totals.lines} lines, {totals.counted} events counted, {len(totals.crossed)} findings"
         + (f", {totals.rejected} lines not of the format" if totals.rejected else "")
@@ -220,13 +252,16 @@ def run(
 
 
 def _replayed(files: Sequence[str], policy: Policy, format_name: str, errors: Console) -> Totals:
-    with _progress(files, errors) as on_read:
+    total = sum(Path(f).stat().st_size for f in files if f != STDIN and Path(f).exists())
+    with progress_of(total, errors) as on_read:
         return asyncio.run(_run(files, policy, format_name, on_read))
 
 
-def _print_all(rows: Sequence[msgspec.Struct], as_json: bool, table: Table) -> None:
+def print_all(rows: Sequence[msgspec.Struct], as_json: bool, *tables: Table) -> None:
+    """The rows as JSON, one a line, or the tables."""
     if not as_json:
-        Console().print(table)
+        for table in tables:
+            Console().print(table)
         return
     encode = msgspec.json.Encoder().encode
     for row in rows:
@@ -234,7 +269,8 @@ def _print_all(rows: Sequence[msgspec.Struct], as_json: bool, table: Table) -> N
     sys.stdout.buffer.flush()
 
 
-def _policy(path: Path | None) -> Policy:
+def policy_of(path: Path | None) -> Policy:
+    """The policy of a file, or the default. Raises: ConfigError."""
     home = path.parent if path else Path()
     return load_policy(_policy_text(path), str(path or "default"), home)
 
@@ -249,13 +285,12 @@ def _policy_text(policy: Path | None) -> str:
 
 
 @contextmanager
-def _progress(files: Sequence[str], console: Console) -> Iterator[Callable[[int], Any]]:
+def progress_of(total: int, console: Console) -> Iterator[Callable[[int], Any]]:
     """A progress bar on a terminal, nothing elsewhere."""
     if not console.is_terminal:
         with nullcontext():
             yield lambda _size: None
         return
-    total = sum(Path(f).stat().st_size for f in files if f != STDIN and Path(f).exists())
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("reading", total=total or None)

@@ -1,9 +1,7 @@
 """A replay's findings as a table for people: who, by what rule, when, and what would have been done."""
 
-import enum
 from collections.abc import Iterable, Sequence
 
-import msgspec
 from rich.table import Table
 from rich.text import Text
 
@@ -11,7 +9,7 @@ from actions.networks import NeverBlock, network_of
 from app.cli_output import printable
 from app.durations import format_duration
 from app.policy import Policy
-from detectors.finding import Action, Mode, SubjectKind
+from detectors.finding import Action, Mode
 from detectors.rule import Rule
 from detectors.timestamps import to_rfc3339
 from detectors.windows import Crossed
@@ -65,69 +63,6 @@ def never_blocked(subject: str, policy: Policy) -> str | None:
     """What of the policy keeps this subject from being blocked, or None."""
     own = [("never_block", network) for network in policy.never_block]
     return NeverBlock(own, even_private=policy.block_private)(network_of(subject))
-
-
-def blocked(crossed: Iterable[Crossed], policy: Policy) -> dict[str, tuple[int, set[str]]]:
-    """Who would have been blocked: each subject's first time (epoch ms) and the rules that asked for it."""
-    found: dict[str, tuple[int, set[str]]] = {}
-    for one in crossed:
-        rule, subject = one.group.rule, one.group.subject
-        is_block = Action.BLOCK_IP in rule.actions and rule.mode is Mode.ENFORCE
-        if (
-            is_block
-            and not one.shared_users
-            and rule.group_by[0] is SubjectKind.IP
-            and not never_blocked(subject, policy)
-        ):
-            first, rules = found.setdefault(subject, (one.at, set()))
-            found[subject] = (min(first, one.at), rules | {rule.name})
-    return found
-
-
-class Change(enum.StrEnum):
-    """What another policy changes for a subject."""
-
-    NEWLY_BLOCKED = "newly_blocked"
-    NO_LONGER_BLOCKED = "no_longer_blocked"
-
-
-class Difference(msgspec.Struct):
-    """One subject whose fate a changed policy changes, as `--against --json` prints it."""
-
-    subject: str
-    change: Change
-    at: str
-    """When it would first have been blocked, RFC 3339 UTC."""
-    rules: list[str]
-
-
-def differences(
-    before: dict[str, tuple[int, set[str]]], after: dict[str, tuple[int, set[str]]]
-) -> list[Difference]:
-    """Who would newly be blocked and who no longer, in order of time within each."""
-    found = [
-        Difference(subject, change, to_rfc3339(one[subject][0]), sorted(one[subject][1]))
-        for change, one, other in (
-            (Change.NEWLY_BLOCKED, after, before),
-            (Change.NO_LONGER_BLOCKED, before, after),
-        )
-        for subject in one.keys() - other.keys()
-    ]
-    return sorted(found, key=lambda d: (d.change, d.at, d.subject))
-
-
-def difference_table(found: Sequence[Difference], both: int, policy: Policy, against: Policy) -> Table:
-    """The differences for people."""
-    table = Table(title=f"blocked under {against.source} instead of {policy.source}; {both} under both")
-    for name in ("subject", "change", "first", "rules"):
-        table.add_column(name)
-    for one in found[:MOST_ROWS]:
-        table.add_row(
-            Text(printable(one.subject)), one.change.value.replace("_", " "), one.at, ", ".join(one.rules)
-        )
-    if len(found) > MOST_ROWS:
-        table.caption = f"and {len(found) - MOST_ROWS} more; --json prints all"
-    return table
 
 
 def block_durations(found_list: Sequence[Crossed], rule: Rule) -> list[str]:

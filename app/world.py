@@ -17,6 +17,7 @@ from actions.reverse_dns import ReverseDns
 from actions.world import World
 from app.auth import TokenTable
 from app.embedded_redis import socket_path
+from app.journal import Journal, open_journal
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
 from app.metrics import Metrics
@@ -54,6 +55,7 @@ class AppWorld:
     tokens: TokenTable
     token_store: TokenStore
     metrics: Metrics
+    journal: Journal | None
     now: Callable[[], int]
     slot: int
     """The open file that keeps this process's name its own."""
@@ -76,7 +78,9 @@ class AppWorld:
 
     def take_policy(self, policy: Policy) -> None:
         """Put a policy in force in this process: called by the policy store whenever it changed."""
-        self.engine = make_engine(policy, self.settings, self.engine.windows, self.metrics, self.actions.geo)
+        self.engine = make_engine(
+            policy, self.settings, self.engine.windows, self.metrics, self.actions.geo, self.journal
+        )
         blocklist = self.actions.blocklist
         blocklist.never_block = never_block(policy, self.settings)
         blocklist.brake_limit = policy.brake_blocks
@@ -101,6 +105,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     redis = connect(settings.redis_url or f"unix://{socket_path(settings.data_dir)}")
     metrics = Metrics(found_version)
     slot, consumer = take_slot(settings.data_dir)
+    journal = open_journal(settings, int(consumer.rpartition("-")[2]), now, metrics)
     actions = World.make(
         redis,
         now,
@@ -120,7 +125,9 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         version=found_version,
         policy=store,
         redis=redis,
-        engine=make_engine(policy, settings, Windows(redis, shards=settings.shards), metrics, actions.geo),
+        engine=make_engine(
+            policy, settings, Windows(redis, shards=settings.shards), metrics, actions.geo, journal
+        ),
         actions=actions,
         responder=Responder(actions, shards=settings.shards, consumer=consumer),
         feed=feed,
@@ -133,6 +140,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         tokens=TokenTable(settings),
         token_store=TokenStore(redis, now),
         metrics=metrics,
+        journal=journal,
         now=now,
         slot=slot,
     )
@@ -164,7 +172,9 @@ def take_slot(data_dir: Path) -> tuple[int, str]:
     raise ConfigError(f"BARTIZAN_DATA_DIR: {data_dir}: {MOST_PROCESSES} processes use it already")
 
 
-def make_engine(policy: Policy, settings: Settings, windows: Windows, metrics: Metrics, geo: Geo) -> Engine:
+def make_engine(
+    policy: Policy, settings: Settings, windows: Windows, metrics: Metrics, geo: Geo, journal: Journal | None
+) -> Engine:
     """The detectors of a policy, counting in these windows. One that fails is counted and logged by name."""
 
     def on_failure(detector: str, error: Exception) -> None:
@@ -180,6 +190,7 @@ def make_engine(policy: Policy, settings: Settings, windows: Windows, metrics: M
         geo=geo,
         trusted_clients=policy.trusted_clients,
         on_failure=on_failure,
+        on_applied=None if journal is None else journal.add,
     )
 
 

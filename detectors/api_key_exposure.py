@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from detectors.detector import Detector, Look, Verdict
 from detectors.event import Event
 from detectors.guide import Guide
-from detectors.redact import Secret
+from detectors.redact import MASKED, Secret
 from detectors.scanner import ENCODED, load_patterns
 
 MOST_KEYS = 10
@@ -48,7 +48,7 @@ class ApiKeyExposure(Detector):
         references=("T1552.001", "CWE-532", "CWE-598", "API2:2023"),
     )
 
-    tags = frozenset({ENCODED, *(p.id for p in load_patterns("keys"))})
+    tags = frozenset({ENCODED, MASKED, *(p.id for p in load_patterns("keys"))})
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A verdict for each credential, its subject the key's fingerprint."""

@@ -6,7 +6,7 @@ The way of a batch, top to bottom: `process` cuts it into chunks; `_select` scan
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -35,9 +35,9 @@ from detectors.object_enumeration import ObjectEnumeration
 from detectors.own_rule import OwnRule, needs_of_rules, tags_for
 from detectors.password_spraying import PasswordSpraying
 from detectors.rate_limit_violations import RateLimitViolations
-from detectors.redact import SecretFinder
+from detectors.redact import MASK, MASKED, Secret, SecretFinder, may_hold_secret
 from detectors.rule import Kind, Rule
-from detectors.scanner import ENCODED, Pattern, Scanner, Tag, load_patterns
+from detectors.scanner import Pattern, Scanner, Tag, load_patterns
 from detectors.security_breach import SecurityBreach
 from detectors.shared_address import SHARED_RULE, SharedAddress
 from detectors.slow_brute_force import SlowBruteForce
@@ -55,6 +55,9 @@ GROUPS_AT_A_TIME = 100
 """Events and groups worked on before others on the event loop (lookups) get a turn: each takes a few milliseconds."""
 EVIDENCE_AT_EACH_END = 10
 """Of one group of one batch, the first and the last ten events keep their evidence."""
+
+Hits = dict[int, list[Pattern | str]]
+"""What the scan found, by the index of the record."""
 
 DETECTORS: dict[str, Callable[[Rule, Surroundings], Detector]] = {
     "auth_failures": AuthFailures,
@@ -102,6 +105,9 @@ class Processed(NamedTuple):
     """Thresholds that this batch crossed, in order of time."""
 
 
+OnApplied = Callable[[Batch, Hits, SecretFinder], object]
+
+
 class _Counted(msgspec.Struct, gc=False):
     """One verdict with its event's place and time."""
 
@@ -125,12 +131,15 @@ class Engine:
         geo: Geo | None = None,
         trusted_clients: Iterable[TrustedClient] = (),
         on_failure: Callable[[str, Exception], object] = lambda _name, _error: None,
+        on_applied: OnApplied | None = None,
+        masks: Mapping[str, Secret] | None = None,
     ) -> None:
         """Compiles the pattern database the first time in a process: one to two seconds of CPU.
 
-        `on_failure` is told the name of a detector that raised on an event; the others go on.
+        `on_failure` is told the name of a detector that raised on an event; the others go on. `on_applied` is given
+        every chunk of a batch once it has counted. `masks`: see SecretFinder.
         """
-        self._on_failure = on_failure
+        self._on_failure, self._on_applied = on_failure, on_applied
         site = site or Site()
         self.windows = windows
         self._trusted = trusted_proxies or Networks()
@@ -142,9 +151,10 @@ class Engine:
             Tag(LOGIN_FORM, site.login_forms),
             Tag(HEALTH, site.health_paths),
             *tags_for(own),
+            Tag(MASKED, () if masks is None else (MASK,)),
         )
         self.scanner = Scanner(load_patterns("keys") + load_patterns("attacks"), tags)
-        self.secrets = SecretFinder(self.scanner, fingerprint_key)
+        self.secrets = SecretFinder(self.scanner, fingerprint_key, masks)
         around = Surroundings(
             site.login_paths,
             site.login_forms,
@@ -215,6 +225,8 @@ class Engine:
             groups += self._tallied(tally, batch, hits)
         applied, crossed = await self.windows.apply(groups, batch.mark)
         crossed.sort(key=lambda c: c.at)
+        if applied and self._on_applied is not None:
+            self._on_applied(batch, hits, self.secrets)
         counted = len({c.index for c in selected}) if applied else 0
         return Processed(not applied, counted, crossed)
 
@@ -353,17 +365,13 @@ class Engine:
         return self.secrets.redact(event.host) or "*"
 
     def _evidence(self, batch: Batch, counted: _Counted, hits: dict[int, list[Pattern | str]]) -> str:
-        may_hold_secret = any(
-            hit == ENCODED or (isinstance(hit, Pattern) and hit.field == "record")
-            for hit in hits.get(counted.index, ())
-        )
         return self._clerk.write(
             batch,
             counted.index,
             at=counted.at,
             flag=counted.flag,
             matched=counted.verdict.matched,
-            may_hold_secret=may_hold_secret,
+            may_hold_secret=may_hold_secret(hits.get(counted.index, ())),
         )
 
     def _tallied(self, tally: Tally, batch: Batch, hits: dict[int, list[Pattern | str]]) -> list[Group]:

@@ -12,7 +12,7 @@ Category = Literal["authentication", "web", "health_check"]
 Outcome = Literal["success", "failure", "unknown"]
 
 
-class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+class Event(msgspec.Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """One log record. Every field may be absent; nothing is checked or repaired here.
 
     The names are the public ones of `POST /v1/events`. Unknown fields are forbidden so that a record
@@ -55,3 +55,5 @@ class Batch(msgspec.Struct, gc=False):
     """Who sent it: the token's id, or the file's name in a replay."""
     mark: str | None = None
     """Identifies this batch over the sender's retries; None where a repeat cannot be told from news."""
+    read_as: str = ""
+    """How each record gives its event once more by itself: `event` (JSON of our names) or a line format; else empty."""

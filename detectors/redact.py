@@ -6,7 +6,7 @@ import math
 import re
 from base64 import b32encode
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,10 +14,14 @@ import re2
 
 from detectors.decoding import views
 from detectors.placeholders import is_placeholder
-from detectors.scanner import Pattern, Scanner
+from detectors.scanner import ENCODED, Pattern, Scanner
 
 MOST_SECRETS = 32
 """Told apart in one record; a text with more is masked as a whole. A client may send any number of them."""
+MASK = "[REDACTED:"
+MASKED = "masked"
+"""Tag of a record that holds a mask already: only where a journal is replayed."""
+_MASKS = re.compile(r"\[REDACTED:[^:\]\[]{1,80}+:[a-z2-7]{8}\]")
 _LINE_BREAKS = re.compile(r"[\r\n]|\\[rn]")
 
 
@@ -32,7 +36,7 @@ class Secret(NamedTuple):
     @property
     def mask(self) -> str:
         """What stands in its place: its kind and the beginning of its fingerprint."""
-        return f"[REDACTED:{self.kind}:{self.fingerprint[3:11]}]"
+        return f"{MASK}{self.kind}:{self.fingerprint[3:11]}]"
 
 
 def masked(text: str, secrets: Iterable[Secret]) -> str:
@@ -42,17 +46,36 @@ def masked(text: str, secrets: Iterable[Secret]) -> str:
     return text
 
 
+def may_hold_secret(hits: Iterable[Pattern | str]) -> bool:
+    """Whether what the scan found in a record makes it worth looking for credentials."""
+    return any(hit == ENCODED or (isinstance(hit, Pattern) and hit.field == "record") for hit in hits)
+
+
 class SecretFinder:
     """Finds credentials by the patterns of patterns/keys/."""
 
-    def __init__(self, scanner: Scanner, fingerprint_key: bytes) -> None:
-        """`fingerprint_key`: at least 16 random bytes; without it a fingerprint says nothing."""
+    def __init__(
+        self, scanner: Scanner, fingerprint_key: bytes, masks: Mapping[str, Secret] | None = None
+    ) -> None:
+        """`fingerprint_key`: at least 16 random bytes; without it a fingerprint says nothing.
+
+        `masks`: what the masks in the records of a journal stood for, so that they are found like credentials.
+        """
         self._scanner = scanner
         self._key = fingerprint_key
+        self._masks = {} if masks is None else masks
+
+    def twin(self) -> "SecretFinder":
+        """The same finder once more, for another thread."""
+        return SecretFinder(self._scanner.twin(), self._key, self._masks)
 
     def find(self, record: str) -> list[Secret]:
         """Every credential in a record, also percent-encoded or JSON-escaped, each once."""
-        return self._search(record)[0]
+        found = self._search(record)[0]
+        if self._masks:
+            known = dict.fromkeys(mask for mask in _MASKS.findall(record) if mask in self._masks)
+            found = [self._masks[mask] for mask in known] + found
+        return found
 
     def redact(self, text: str | None) -> str | None:
         """The text with every credential replaced by `[REDACTED:kind:fingerprint]`.
@@ -84,7 +107,8 @@ class SecretFinder:
         return list(found.values()), showing
 
     def _confirm(self, pattern: Pattern, text: str, found: dict[str, Secret]) -> None:
-        refused: set[str] = set()
+        # `[REDACTED:db_password:...]` looks like the password of a database itself.
+        refused = {mask[-9:-1] for mask in _MASKS.findall(text)} if MASK in text else set[str]()
         for match in compiled(pattern).finditer(text):
             if len(found) >= MOST_SECRETS:
                 return

@@ -116,6 +116,8 @@ class Scanner:
     """Scans records for the literals of all patterns and tags. Not for use from several threads at once."""
 
     def __init__(self, patterns: Sequence[Pattern], tags: Iterable[Tag] = ()) -> None:
+        tags = tuple(tags)
+        self._made_of = (patterns, tags)
         self._tags: list[Pattern | str] = []
         expressions: list[bytes] = []
         for pattern in patterns:
@@ -128,6 +130,10 @@ class Scanner:
             self._add(expressions, hint, ENCODED)
         self._together = _compiled(expressions, hyperscan.HS_FLAG_CASELESS)
         self._singly = _compiled(expressions, hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH)
+
+    def twin(self) -> "Scanner":
+        """The same scanner once more, for another thread."""
+        return Scanner(*self._made_of)
 
     def _add(self, expressions: list[bytes], expression: bytes, tag: Pattern | str) -> None:
         self._tags.append(tag)

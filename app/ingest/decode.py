@@ -22,6 +22,9 @@ LONG_TEXT = 65_536
 STRICT_MISSES = 8
 """So many records of a batch may miss the fast path by themselves before it is left."""
 
+PLAIN = "event"
+"""`Batch.read_as` where every record decodes straight into its event."""
+
 _TOO_LONG = f"the record is longer than {RECORD_LIMIT_BYTES} bytes"
 _STRICT = msgspec.json.Decoder(Event)
 _TEXT_FIELDS = tuple(
@@ -38,6 +41,8 @@ class Decoded:
     records: list[bytes] = field(default_factory=list)
     rejected: list[tuple[int, str]] = field(default_factory=list)
     """(index among the body's records that are not blank, what is wrong with it)"""
+    read_as: str = ""
+    """See `Batch.read_as`."""
 
 
 def decode_events(body: bytes, received_ms: int) -> Decoded:
@@ -51,7 +56,7 @@ def decode_events(body: bytes, received_ms: int) -> Decoded:
     decoded = Decoded()
     slow = _SlowPath(decoded, received_ms, framed.are_lines)
     has_long = len(body) > LONG_RECORD_BYTES
-    misses, is_strict = 0, True
+    misses, is_strict, is_plain = 0, True, True
     for index, record in enumerate(framed.records):
         if is_strict and not (has_long and len(record) > LONG_RECORD_BYTES):
             try:
@@ -61,11 +66,13 @@ def decode_events(body: bytes, received_ms: int) -> Decoded:
                 is_strict = index > 0 and (misses < STRICT_MISSES or misses * 2 < index)
             else:
                 if event.message is not None or event.repeat != 1 or not _is_in_range(event):
-                    event = _settled(event, received_ms)
+                    event, is_plain = _settled(event, received_ms), False
                 decoded.events.append(event)
                 decoded.records.append(record)
                 continue
+        is_plain = False
         slow.decode(index, record)
+    decoded.read_as = PLAIN if is_plain else ""
     return decoded
 
 
@@ -79,9 +86,10 @@ def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
     if len(body) > LONG_RECORD_BYTES and max(map(len, records), default=0) > LONG_RECORD_BYTES:
         return _decode_long_lines(records, format_name, received_ms)
     events = parse_lines(format_name, records, received_ms)
+    read_as = "" if format_name == AUTO else format_name
     if all(events):
-        return Decoded(cast("list[Event]", events), records)
-    decoded = Decoded()
+        return Decoded(cast("list[Event]", events), records, read_as=read_as)
+    decoded = Decoded(read_as=read_as)
     for index, (record, event) in enumerate(zip(records, events, strict=True)):
         _add_line(decoded, index, record, event, format_name)
     return decoded

@@ -128,7 +128,14 @@ async def _answer(world: "AppWorld", incoming: Incoming, prepared: Prepared) -> 
         return problem(422, detail, accepted=0, rejected=rejected, duplicate=False, errors=errors)
     accepted, is_duplicate = len(decoded.events), False
     if accepted:
-        batch = Batch(decoded.events, decoded.records, incoming.received_ms, incoming.source, prepared.mark)
+        batch = Batch(
+            decoded.events,
+            decoded.records,
+            incoming.received_ms,
+            incoming.source,
+            prepared.mark,
+            decoded.read_as,
+        )
         last = parse_time(decoded.events[-1].timestamp)
         try:
             processed = await world.engine.process(batch)

@@ -1,6 +1,7 @@
 """No credential survives redaction, however it is written; and what is no credential stays readable."""
 
 import json
+import re
 from urllib.parse import quote
 
 import pytest
@@ -69,3 +70,11 @@ def test_a_fingerprint_is_the_same_for_the_same_secret_and_depends_on_the_key():
 def test_entropy_is_shannons():
     assert entropy("aaaa") == 0
     assert entropy("abcd") == 2
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_what_is_masked_stays_as_it_is(kind):
+    secret, text = SECRETS[kind]
+    once = FINDER.redact(text.replace("{}", secret))
+    assert not re.search(r"\[REDACTED[^\]]*\[", once)
+    assert FINDER.redact(once) == once

@@ -160,7 +160,8 @@ def test_the_shared_address_of_the_auth_log_is_not_blocked_under_the_shipped_pol
     kept = {f["subject"] for f in found if f["rule"] == "auth_failures"}
     assert plain - kept == {"24.151.103.17"}
     assert kept <= plain
-    differences = replayed(log, "--format", "sshd", "--against", policy)
+    rows = replayed(log, "--format", "sshd", "--against", policy)
+    differences = [row for row in rows if row["type"] == "subject"]
     assert [(d["subject"], d["change"]) for d in differences] == [("24.151.103.17", "no_longer_blocked")]
 
 
@@ -181,12 +182,35 @@ def test_a_changed_policy_shows_who_would_newly_be_blocked_and_who_no_longer(cor
     failures = [(at, ip) for at, kind, _, ip in sshd_attempts(Path(log)) if kind == "Failed"]
     expected = {s for s, _, _ in sliding(failures, 5)} - {s for s, _, _ in sliding(failures, 20)}
     assert expected
-    fewer = replayed(log, "--format", "sshd", "--policy", str(strict), "--against", str(mild))
+    *fewer, rule = replayed(log, "--format", "sshd", "--policy", str(strict), "--against", str(mild))
     assert {d["subject"] for d in fewer} == expected
     assert {d["change"] for d in fewer} == {"no_longer_blocked"}
-    more = replayed(log, "--format", "sshd", "--policy", str(mild), "--against", str(strict))
+    found = sliding(failures, 5), sliding(failures, 20)
+    assert rule["type"] == "rule" and rule["rule"] == "auth_failures"
+    for side, name in zip(found, ("before", "after"), strict=True):
+        subjects = len({s for s, _, _ in side})
+        counts = {"findings": len(side), "subjects": subjects, "incidents": subjects, "blocked": subjects}
+        assert rule[name] == {**counts, "alerts": 0, "proposed": 0}
+    *more, _ = replayed(log, "--format", "sshd", "--policy", str(mild), "--against", str(strict))
     assert {(d["subject"], d["change"]) for d in more} == {(s, "newly_blocked") for s in expected}
-    assert replayed(log, "--policy", str(mild), "--against", str(mild)) == []
+    [same] = replayed(log, "--policy", str(mild), "--against", str(mild))
+    assert same["before"] == same["after"]
+
+
+def test_a_rule_that_only_tells_people_is_compared_too(corpora: Path, tmp_path: Path):
+    log = str(corpora / "elastic-auth.log")
+    quiet, telling = tmp_path / "quiet.yaml", tmp_path / "telling.yaml"
+    quiet.write_text(
+        "security_alerts: {rate_limit_violations: {threshold: 50/minute, action: alert_admin}}\n"
+    )
+    telling.write_text("security_alerts: {auth_failures: {threshold: 10/minute, action: alert_admin}}\n")
+    rows = replayed(log, "--format", "sshd", "--policy", str(quiet), "--against", str(telling))
+    by_rule = {row["rule"]: row for row in rows}
+    assert set(by_rule) == {"rate_limit_violations", "auth_failures"}
+    assert by_rule["auth_failures"]["before"] is None
+    after = by_rule["auth_failures"]["after"]
+    assert after["findings"] > 30 and after["alerts"] == after["subjects"] > 5 and after["blocked"] == 0
+    assert by_rule["rate_limit_violations"]["after"] is None
 
 
 def test_the_table_says_what_is_never_blocked(tmp_path: Path):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import zstandard
 from redis.asyncio import Redis
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "detectors"))
@@ -76,6 +77,15 @@ async def kept(service: Service) -> tuple[int, list[str]]:
         return await check_keys(redis), await stored_texts(redis)
 
 
+def unpacked(folder: Path) -> str:
+    """Everything in the journal so far."""
+    texts = []
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            texts.append(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read())
+    return b"".join(texts).decode("utf-8", "replace")
+
+
 def test_every_rule_acts_every_key_is_documented_and_no_secret_is_stored(tmp_path: Path):
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY)
@@ -103,6 +113,8 @@ def test_every_rule_acts_every_key_is_documented_and_no_secret_is_stored(tmp_pat
             for more in ("", "/timeline")
         ]
         files = [p.read_bytes().decode("utf-8", "replace") for p in service.data_dir.rglob("*.log")]
+        files += [journaled := unpacked(service.data_dir / "journal")]
+        assert journaled.count("[REDACTED:") > len(SECRETS)
         for kind, (secret, _) in SECRETS.items():
             for text in [*texts, *answers, *files]:
                 assert secret not in text, (kind, text[:200])
