@@ -6,6 +6,7 @@ The way of a batch, top to bottom: `process` cuts it into chunks; `_select` scan
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -102,8 +103,10 @@ class Engine:
         site: Site | None = None,
         trusted_proxies: Networks | None = None,
         on_failure: Callable[[str, Exception], object] = lambda _name, _error: None,
+        own_keys: Sequence[Pattern] = (),
+        cache: Path | None = None,
     ) -> None:
-        """Compiles the pattern database the first time in a process: one to two seconds of CPU.
+        """Compiles the pattern database, which takes a second or two, where it is not in the folder `cache`.
 
         `on_failure` is told the name of a detector that raised on an event; the others go on.
         """
@@ -116,7 +119,8 @@ class Engine:
             Tag(LOGIN_FORM, site.login_forms),
             Tag(HEALTH, site.health_paths),
         )
-        self.scanner = Scanner(load_patterns("keys") + load_patterns("attacks"), tags)
+        patterns = load_patterns("keys") + load_patterns("attacks")
+        self.scanner = Scanner(patterns, tags, own=own_keys, cache=cache)
         self.secrets = SecretFinder(self.scanner, fingerprint_key)
         around = Surroundings(
             site.login_paths,
@@ -161,6 +165,7 @@ class Engine:
         hits = self.scanner.scan(batch.records)
         selected = self._select(batch, hits)
         groups = self._groups(batch, selected, hits)
+        self.secrets.forget()
         for tally in self._tallies:
             groups += self._tallied(tally, batch)
         applied, crossed = await self.windows.apply(groups, batch.mark)

@@ -5,10 +5,14 @@ import msgspec
 from detectors.addresses import Networks, client_address
 from detectors.event import Batch
 from detectors.finding import Evidence
-from detectors.redact import Secret, SecretFinder, masked
+from detectors.redact import MANY, NOTHING, Found, SecretFinder, masked
 
 RECORD_CHARACTERS = 512
 FIELD_CHARACTERS = 256
+MARGIN_CHARACTERS = 2048
+"""Read behind what is shown, so that a credential which begins in it is known by its end."""
+MOST_MASKING = 500_000
+"""Characters times credentials that are worth looking for one by one; past it a text is masked as a whole."""
 
 
 class EvidenceClerk:
@@ -19,7 +23,7 @@ class EvidenceClerk:
         self._trusted = trusted_proxies
         self._encode = msgspec.json.Encoder().encode
         self._batch: Batch | None = None
-        self._written: dict[int, tuple[list[Secret], Evidence]] = {}
+        self._written: dict[int, tuple[Found, Evidence]] = {}
 
     def write(
         self, batch: Batch, index: int, *, at: int, flag: str | None, matched: str, may_hold_secret: bool
@@ -32,24 +36,31 @@ class EvidenceClerk:
             self._batch, self._written = batch, {}
         known, written = self._written.get(index) or self._write_event(batch, index, may_hold_secret)
         if may_hold_secret:
-            matched = self._secrets.redact(masked(matched, known)) or ""
+            matched = self._safe(matched, known, FIELD_CHARACTERS) or ""
         flags = (flag,) if flag else ()
         return self._encode(
             msgspec.structs.replace(written, at=at, flags=flags, matched=matched[:FIELD_CHARACTERS])
         ).decode()
 
-    def _write_event(self, batch: Batch, index: int, may_hold_secret: bool) -> tuple[list[Secret], Evidence]:
+    def _safe(self, text: str | None, known: Found, most: int) -> str | None:
+        """A text of a record in which these credentials are known, masked and cut."""
+        if not text:
+            return None
+        if not known.is_complete or len(text) * len(known.secrets) > MOST_MASKING:
+            return MANY
+        text = masked(text, known.secrets)
+        is_cut = len(text) > most + MARGIN_CHARACTERS
+        redacted = self._secrets.redact(text[: most + MARGIN_CHARACTERS]) or ""
+        # Where the end is missing, a credential in the margin may not have been known for one.
+        return redacted[: min(most, max(0, len(redacted) - MARGIN_CHARACTERS)) if is_cut else most]
+
+    def _write_event(self, batch: Batch, index: int, may_hold_secret: bool) -> tuple[Found, Evidence]:
         """The part that is the same for every rule that an event counts for; kept while its batch is at work."""
         event = batch.events[index]
-        record = batch.records[index].decode("utf-8", "replace")
-        known = self._secrets.find(record) if may_hold_secret else []
+        known = self._secrets.look(batch.records[index]) if may_hold_secret else NOTHING
 
         def safe(text: str | None, most: int = FIELD_CHARACTERS) -> str | None:
-            if not text:
-                return None
-            if may_hold_secret:
-                text = self._secrets.redact(masked(text, known)) or ""
-            return text[:most]
+            return self._safe(text, known, most) if may_hold_secret else text[:most] if text else None
 
         written = Evidence(
             at=0,
@@ -63,7 +74,7 @@ class EvidenceClerk:
             user_agent=safe(event.user_agent),
             host=safe(event.host),
             request_id=safe(event.request_id),
-            record=safe(record, RECORD_CHARACTERS) or "",
+            record=safe(batch.records[index].decode("utf-8", "replace"), RECORD_CHARACTERS) or "",
         )
         self._written[index] = known, written
         return known, written
