@@ -11,9 +11,11 @@ from ipaddress import ip_network
 
 from app.durations import format_duration, parse_duration
 from app.policy_nodes import Value, read_document
+from app.policy_own_keys import read_own_keys
 from app.policy_rules import read_rule, with_alert_threshold
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.rule import Kind, Rule
+from detectors.scanner import Pattern
 
 INCIDENT_RULES = frozenset({"health_check_failure", "high_error_rate", "security_breach"})
 """These stand under incident_detection, all others under security_alerts: the operator's document."""
@@ -23,7 +25,16 @@ SECTIONS = {
 }
 PATH_LISTS = ("login_paths", "login_forms", "health_paths")
 KEYS = frozenset(
-    {*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"}
+    {
+        *SECTIONS,
+        *PATH_LISTS,
+        "never_block",
+        "block_private",
+        "brake",
+        "review_grace",
+        "health_check",
+        "own_keys",
+    }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
 DEFAULT_BRAKE = (500, 600_000)
@@ -65,6 +76,7 @@ class Policy:
     health_paths: tuple[str, ...] = DEFAULT_HEALTH_PATHS
     review_grace_ms: int = DEFAULT_REVIEW_GRACE_MS
     health_check: HealthCheck | None = None
+    own_keys: tuple[Pattern, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -111,6 +123,7 @@ def load_policy(text: str, source: str) -> Policy:
         health_paths=health_paths,
         review_grace_ms=grace.parse(parse_duration) if grace else DEFAULT_REVIEW_GRACE_MS,
         health_check=check,
+        own_keys=read_own_keys(top["own_keys"]) if "own_keys" in top else (),
     )
 
 

@@ -50,6 +50,11 @@ class Value:
         raise ConfigError(f"{self._source} line {self._node.start_mark.line + 1}: {key}{what}")
 
     @property
+    def is_mapping(self) -> bool:
+        """Whether it has members."""
+        return isinstance(self._node, MappingNode)
+
+    @property
     def is_null(self) -> bool:
         """Whether nothing stands here."""
         return isinstance(self._node, ScalarNode) and self._node.tag == NULL_TAG

@@ -6,6 +6,7 @@ live state is touched. Files are read in order of their first event, a chunk at 
 
 import asyncio
 import gzip
+import os
 import shutil
 import sys
 import tempfile
@@ -25,7 +26,9 @@ from app.ingest.decode import Decoded, decode_events, decode_lines
 from app.policy import Policy, default_text, load_policy
 from app.redis import connect
 from app.replay_summary import blocked, difference_table, differences, summary_table
+from app.settings import load_settings
 from app.site import site_of
+from app.world import PATTERN_CACHE
 from detectors.addresses import Networks
 from detectors.engine import Engine
 from detectors.errors import ConfigError
@@ -100,6 +103,8 @@ async def replay(
         fingerprint_key=b"the fingerprints of a replay are seen by nobody else",
         site=site_of(policy),
         trusted_proxies=Networks(trusted_proxies),
+        own_keys=policy.own_keys,
+        cache=_pattern_cache(),
     )
     totals = Totals()
     for path in in_order_of_time(paths, format_name, now()):
@@ -116,6 +121,14 @@ async def replay(
             on_read(size)
     totals.crossed.sort(key=lambda c: (c.at, c.group.rule.name, c.group.subject))
     return totals
+
+
+def _pattern_cache() -> Path:
+    """The service's compiled patterns where there is a service, else this user's own: a replay makes no data folder."""
+    data_dir = load_settings().data_dir
+    if data_dir.is_dir():
+        return data_dir / PATTERN_CACHE
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bartizan"
 
 
 def _decode(chunk: bytes, format_name: str, received_ms: int) -> Decoded:

@@ -33,6 +33,8 @@ from detectors.windows import Windows
 
 MOST_PROCESSES = 1024
 """That may share one data folder at a time."""
+PATTERN_CACHE = "cache"
+"""The folder within the data folder that keeps the compiled patterns; it may be deleted at any time."""
 
 log = structlog.get_logger(__name__)
 
@@ -174,6 +176,8 @@ def make_engine(policy: Policy, settings: Settings, windows: Windows, metrics: M
         site=site_of(policy),
         trusted_proxies=Networks(settings.trusted_proxies),
         on_failure=on_failure,
+        own_keys=policy.own_keys,
+        cache=settings.data_dir / PATTERN_CACHE,
     )
 
 
