@@ -56,6 +56,7 @@ _FULLWIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
     0x2215: "/", 0x2044: "/", 0x2216: "\\", 0x2024: ".", 0x2025: "..", 0x02B9: "'", 0x02BC: "'", 0x2032: "'",
     0x2039: "<", 0x203A: ">", 0x3008: "<", 0x3009: ">", 0x3000: " ", 0x00A0: " ",
 }  # fmt: skip
+_HAS_FULLWIDTH = re.compile(f"[{''.join(map(chr, _FULLWIDTH))}]")
 
 
 def decode_target(text: str) -> str:
@@ -74,7 +75,7 @@ def decode_value(text: str) -> str:
             decoded = _ESCAPED.sub(_escaped_character, decoded)
         if "&" in decoded:
             decoded = _ENTITY.sub(_entity_character, decoded)
-        if not decoded.isascii():
+        if not decoded.isascii() and _HAS_FULLWIDTH.search(decoded):
             decoded = decoded.translate(_FULLWIDTH)
         if decoded == text:
             break

@@ -53,7 +53,8 @@ def attacks_in(look: Look, scanner: Scanner) -> Iterator[tuple[Pattern, str]]:
     texts["text"] = f"{target}\n{decode_target(agent)}\n{decode_target(referer)}"
     hits: Iterable[Pattern | str] = look.hits
     if ENCODED in look.hits or target != raw or len(texts["path"]) != len(target.partition("?")[0]):
-        decoded = scanner.scan_one(f"{texts['path']}\n{texts['text']}".encode("utf-8", "replace"))
+        folded = "" if target.startswith(texts["path"]) else texts["path"]
+        decoded = scanner.scan_one(f"{folded}\n{texts['text']}".encode("utf-8", "replace"))
         hits = dict.fromkeys((*decoded, *look.hits))
     failed = event.status is None or event.status >= 400
     for pattern in hits:
