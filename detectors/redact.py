@@ -169,7 +169,8 @@ class SecretFinder:
             secret = inner.decode("utf-8", "replace")
             if secret in found or secret in refused:
                 continue
-            if "[REDACTED:" in secret or is_placeholder(secret) or entropy(secret) < pattern.min_entropy:
+            is_example = not pattern.examples_count and is_placeholder(secret)
+            if "[REDACTED:" in secret or is_example or entropy(secret) < pattern.min_entropy:
                 refused.add(secret)
                 continue
             if pattern.skip:

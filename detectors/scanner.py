@@ -54,6 +54,7 @@ class Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_entropy: float = 0.0
     skip: tuple[str, ...] = ()
     failed: bool = False
+    examples_count: bool = False
 
     def prefilter_expression(self) -> str:
         """What the one database looks for on behalf of this pattern."""

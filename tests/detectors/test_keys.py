@@ -23,8 +23,8 @@ SCANNER = Scanner(PATTERNS)
 FINDER = SecretFinder(SCANNER, b"k" * 32)
 BAR = 0.98
 """The share that must be found; the format of a secret may turn up a look-alike of a placeholder by chance."""
-NOT_MADE_UP = {"seed_phrase"}
-PASSWORDS = {k for k, recipe in RECIPES.items() if "hunter2{" in recipe or "correct-horse" in recipe}
+NOT_MADE_UP = {"seed_phrase", "password_number"}
+PASSWORDS = {k for k, recipe in RECIPES.items() if "hunter2{" in recipe or "correct" in recipe}
 
 
 def kinds_in(record: str, finder: SecretFinder = FINDER, scanner: Scanner = SCANNER) -> dict[str, str]:
