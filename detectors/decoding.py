@@ -41,7 +41,7 @@ _JSON_PUNCTUATION = tuple(
 
 # Each is anchored on one character and takes a bounded length, so hostile text costs no more than its length.
 _UNICODE_PERCENT = re.compile(r"%u([0-9A-Fa-f]{4})")
-_ESCAPED = re.compile(r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(\"))")
+_ESCAPED = re.compile(r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))")
 _OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x81][\x80-\xbf]|\xf0\x80[\x80-\x81][\x80-\xbf]")
 _ENTITY = re.compile(r"&(?:#[xX]([0-9A-Fa-f]{1,6});?|#([0-9]{1,7});?|([A-Za-z]{2,7});)")
 _ENTITIES = {
@@ -72,7 +72,9 @@ def decode_value(text: str) -> str:
     for _ in range(DECODING_ROUNDS):
         decoded = _percent_decode(text)
         if "\\" in decoded:
-            decoded = _ESCAPED.sub(_escaped_character, decoded)
+            decoded = decoded.replace('\\"', '"')
+            if "\\u" in decoded or "\\x" in decoded:
+                decoded = _ESCAPED.sub(_escaped_character, decoded)
         if "&" in decoded:
             decoded = _ENTITY.sub(_entity_character, decoded)
         if not decoded.isascii() and _HAS_FULLWIDTH.search(decoded):
@@ -167,7 +169,7 @@ def _character(match: re.Match[str]) -> str:
 
 
 def _escaped_character(match: re.Match[str]) -> str:
-    return match[4] or _character_of(int(match[1] or match[2] or match[3], 16))
+    return _character_of(int(match[1] or match[2] or match[3], 16))
 
 
 def _entity_character(match: re.Match[str]) -> str:

@@ -9,7 +9,7 @@ from detectors.redact import MANY, NOTHING, Found, SecretFinder, masked
 
 RECORD_CHARACTERS = 512
 FIELD_CHARACTERS = 256
-MARGIN_CHARACTERS = 2048
+MARGIN_CHARACTERS = 1024
 """Read behind what is shown, so that a credential which begins in it is known by its end."""
 MOST_MASKING = 500_000
 """Characters times credentials that are worth looking for one by one; past it a text is masked as a whole."""

@@ -39,8 +39,10 @@ BETWEEN = r"""["'\]})\s]{0,4}(?:[:=,>/(]{1,2}|\s)\s{0,3}\[?(?:b?["'({<]){0,2}"""
 WORDS = "key|token|secret|password|passwd|pass|pwd|pat|auth|credential"
 NO_SECRET_NEAR = (
     "cache", "commit", "digest", "checksum", "fingerprint", "sha256", "sha1", "md5", "etag", "public",
+    "monkey", "donkey", "turkey", "hockey", "jockey", "whiskey", "bypass", "compass", " key=",
 )  # fmt: skip
-"""Names of hashes and ids: `github_cache_key=` is followed by 40 hex digits that open nothing."""
+"""Names of hashes and ids: `github_cache_key=` is followed by 40 hex digits that open nothing. Words
+that end like a secret's name; and a field of its own named just `key`, which need not be that of the provider."""
 _PREFIX = re.compile(r"(?:[0-9A-Za-z_-]|\\\.)*")
 SHORTEST_PREFIX = 4
 LIKE_WORDS = (
@@ -59,8 +61,8 @@ LIKE_WORDS = (
 )
 """Prefixes of tokens that end ordinary words: `process-` and a commit is no `sess-` key."""
 IN_ORDINARY_LOGS = (
-    "amazon", "azure", "cloudflare", "docker", "elastic", "facebook", "github", "goog", "kube", "line[", "nexus",
-    "oss[", "runner", "square", "twitter", "yandex", "zoom",
+    "amazon", "azure", "cloudflare", "docker", "elastic", "expo", "facebook", "github", "goog", "kube", "line[", "loggly",
+    "nexus", "oss[", "runner", "square", "twitter", "yandex", "zoom",
 )  # fmt: skip
 """Providers whose names stand in the user agents, referers and program names of any site's logs."""
 

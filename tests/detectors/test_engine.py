@@ -11,6 +11,7 @@ from detectors.defaults import DEFAULTS
 from detectors.engine import CHUNK_EVENTS, Engine
 from detectors.event import Batch, Event
 from detectors.finding import Finding
+from detectors.own_keys import own_prefix_pattern
 from detectors.rule import Rule
 from detectors.timestamps import to_rfc3339
 from detectors.windows import Windows, findings_key, read_finding
@@ -227,3 +228,12 @@ async def test_a_detector_that_fails_on_a_record_is_named_and_sinks_nothing(redi
     done = await engine.process(batch([event(i, status=s) for i in range(10) for s in (429, 401)]))
     assert failed == ["rate_limit_violations"] * 10
     assert [c.group.rule.name for c in done.crossed] == ["auth_failures"]
+
+
+async def test_a_key_of_the_operators_own_is_found_where_its_prefix_is_known(redis: Redis):
+    key = "pc_live_" + "q7Rk2Zx9Lm4Tb8Vn3Wc6"
+    sent = event(message=f"sent {key}")
+    for own_keys, expected in (((own_prefix_pattern("pc_live_"),), ["own_key_pc_live"]), ((), [])):
+        engine = engine_on(redis, rules=(DEFAULTS["api_key_exposure"],), own_keys=own_keys)
+        done = await engine.process(Batch([sent], [f"sent {key}".encode()], T0, "test"))
+        assert [c.group.subject.partition(":")[0] for c in done.crossed] == expected

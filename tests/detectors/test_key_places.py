@@ -1,4 +1,4 @@
-"""Credentials in the places that a list of formats forgets: pairs, plain fields, cookies, signed URLs, glued to words."""
+"""Credentials where a list of formats forgets them: pairs, plain fields, cookies, signed URLs, glued to words."""
 
 import json
 
