@@ -63,8 +63,9 @@ def _mask(one: Masked, secrets: SecretFinder, masks: dict[str, tuple[str, str, s
     event, record = one.event, one.record.decode("utf-8", "replace")
     texts = {name: text for name in TEXTS if isinstance(text := getattr(event, name), str)}
     is_long = len(record) > LONGEST_TEXT or any(len(text) > LONGEST_TEXT for text in texts.values())
-    known = secrets.find(record)
-    if not known and not is_long and _is_clean(texts.values(), secrets):
+    found = secrets.found_in(record)
+    known = list(found.secrets)
+    if not known and found.is_complete and not is_long and _is_clean(texts.values(), secrets):
         return one
     record = masked(record[:LONGEST_TEXT], known)
     texts = {name: masked(text[:LONGEST_TEXT], known) for name, text in texts.items()}
@@ -82,7 +83,8 @@ def _mask(one: Masked, secrets: SecretFinder, masks: dict[str, tuple[str, str, s
 def _is_clean(texts: Iterable[str], secrets: SecretFinder) -> bool:
     """Whether no text holds a credential, by one search over all; not said of texts too long to be read as one."""
     whole = "\n".join(texts)
-    return len(whole) <= LONGEST_TEXT and not secrets.find(whole)
+    found = secrets.found_in(whole)
+    return len(whole) <= LONGEST_TEXT and found.is_complete and not found.secrets
 
 
 def _with_masks(record: str, known: list[Secret]) -> str:

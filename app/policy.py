@@ -14,12 +14,14 @@ from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
 from app.policy_clients import read_trusted_clients, read_verified_bots
 from app.policy_nodes import Value, read_document
+from app.policy_own_keys import read_own_keys
 from app.policy_own_rules import Example, read_own_rules
 from app.policy_rules import read_rule, with_alert_threshold
 from app.policy_sigma import read_sigma
 from app.sigma.library import Sigma
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.rule import Kind, Rule
+from detectors.scanner import Pattern
 from detectors.trusted_clients import TrustedClient
 
 INCIDENT_RULES = frozenset({"health_check_failure", "high_error_rate", "security_breach"})
@@ -32,7 +34,7 @@ PATH_LISTS = ("login_paths", "login_forms", "health_paths")
 KEYS = frozenset(
     {
         *(*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"),
-        *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients"),
+        *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys"),
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -86,6 +88,7 @@ class Policy:
     verified_bots: bool = True
     on_dns_failure: OnDnsFailure = OnDnsFailure.BLOCK
     trusted_clients: tuple[TrustedClient, ...] = ()
+    own_keys: tuple[Pattern, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -147,6 +150,7 @@ def load_policy(
         verified_bots=bots[0],
         on_dns_failure=bots[1],
         trusted_clients=read_trusted_clients(top["trusted_clients"]) if "trusted_clients" in top else (),
+        own_keys=read_own_keys(top["own_keys"]) if "own_keys" in top else (),
     )
 
 

@@ -6,6 +6,7 @@ live state is touched. Files are read in order of their first event, a chunk at 
 
 import asyncio
 import gzip
+import os
 import shutil
 import sys
 import tempfile
@@ -26,7 +27,9 @@ from app.policy import Policy, default_text, load_policy
 from app.redis import connect
 from app.replay_changes import compare, difference_table, rule_table
 from app.replay_summary import summary_table
+from app.settings import load_settings
 from app.site import site_of
+from app.world import PATTERN_CACHE
 from detectors.addresses import Networks
 from detectors.engine import Engine
 from detectors.errors import ConfigError
@@ -130,6 +133,8 @@ def offline_engine(
         trusted_clients=policy.trusted_clients,
         geo=geo,
         masks=masks,
+        own_keys=policy.own_keys,
+        cache=_pattern_cache(),
     )
 
 
@@ -142,6 +147,14 @@ def slim(found: Crossed) -> Crossed:
 def in_order(found: Crossed) -> tuple[int, str, str]:
     """How findings are sorted: by time, then by rule and subject."""
     return found.at, found.group.rule.name, found.group.subject
+
+
+def _pattern_cache() -> Path:
+    """The service's compiled patterns where there is a service, else this user's own: a replay makes no data folder."""
+    data_dir = load_settings().data_dir
+    if data_dir.is_dir():
+        return data_dir / PATTERN_CACHE
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bartizan"
 
 
 def _decode(chunk: bytes, format_name: str, received_ms: int) -> Decoded:

@@ -35,6 +35,8 @@ from detectors.windows import Windows
 
 MOST_PROCESSES = 1024
 """That may share one data folder at a time."""
+PATTERN_CACHE = "cache"
+"""The folder within the data folder that keeps the compiled patterns; it may be deleted at any time."""
 
 log = structlog.get_logger(__name__)
 
@@ -191,6 +193,8 @@ def make_engine(
         trusted_clients=policy.trusted_clients,
         on_failure=on_failure,
         on_applied=None if journal is None else journal.add,
+        own_keys=policy.own_keys,
+        cache=settings.data_dir / PATTERN_CACHE,
     )
 
 

@@ -9,11 +9,12 @@ operator's document.
 
 from collections.abc import Iterable
 
-from detectors.detector import Detector, Look, Verdict
+from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.event import Event
 from detectors.guide import Guide
 from detectors.redact import MASKED, Secret
-from detectors.scanner import ENCODED, load_patterns
+from detectors.rule import Rule
+from detectors.scanner import ENCODED
 
 MOST_KEYS = 10
 """Findings that one record can cause; nobody leaks more at once, but anybody can make them up."""
@@ -48,15 +49,14 @@ class ApiKeyExposure(Detector):
         references=("T1552.001", "CWE-532", "CWE-598", "API2:2023"),
     )
 
-    tags = frozenset({ENCODED, MASKED, *(p.id for p in load_patterns("keys"))})
+    def __init__(self, rule: Rule, site: Surroundings) -> None:
+        super().__init__(rule, site)
+        self.tags = site.scanner.key_ids | {ENCODED, MASKED}
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A verdict for each credential, its subject the key's fingerprint."""
-        record = look.record.decode("utf-8", "replace")
-        return [
-            self._verdict(secret, place_of(secret, look.event))
-            for secret in self._site.secrets.find(record)[:MOST_KEYS]
-        ]
+        found = self._site.secrets.look(look.record, look.hits)
+        return [self._verdict(secret, place_of(secret, look.event)) for secret in found.secrets[:MOST_KEYS]]
 
     def _verdict(self, secret: Secret, place: str) -> Verdict:
         subject = f"{secret.kind}:{secret.fingerprint}"

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -133,8 +134,10 @@ class Engine:
         on_failure: Callable[[str, Exception], object] = lambda _name, _error: None,
         on_applied: OnApplied | None = None,
         masks: Mapping[str, Secret] | None = None,
+        own_keys: Sequence[Pattern] = (),
+        cache: Path | None = None,
     ) -> None:
-        """Compiles the pattern database the first time in a process: one to two seconds of CPU.
+        """Compiles the pattern database, which takes a second or two, where it is not in the folder `cache`.
 
         `on_failure` is told the name of a detector that raised on an event; the others go on. `on_applied` is given
         every chunk of a batch once it has counted. `masks`: see SecretFinder.
@@ -153,7 +156,8 @@ class Engine:
             *tags_for(own),
             Tag(MASKED, () if masks is None else (MASK,)),
         )
-        self.scanner = Scanner(load_patterns("keys") + load_patterns("attacks"), tags)
+        patterns = load_patterns("keys") + load_patterns("attacks")
+        self.scanner = Scanner(patterns, tags, own=own_keys, cache=cache)
         self.secrets = SecretFinder(self.scanner, fingerprint_key, masks)
         around = Surroundings(
             site.login_paths,
@@ -223,6 +227,7 @@ class Engine:
         groups = await self._groups(batch, selected, hits)
         for tally in self._tallies:
             groups += self._tallied(tally, batch, hits)
+        self.secrets.forget()
         applied, crossed = await self.windows.apply(groups, batch.mark)
         crossed.sort(key=lambda c: c.at)
         if applied and self._on_applied is not None:

@@ -8,12 +8,16 @@ import msgspec
 from detectors.addresses import Networks, client_address
 from detectors.event import Batch
 from detectors.finding import Evidence
-from detectors.redact import Secret, SecretFinder, masked
+from detectors.redact import MANY, NOTHING, Found, Secret, SecretFinder, masked
 
 RECORD_CHARACTERS = 512
 FIELD_CHARACTERS = 256
 BEGINNING = 8
 """So many first characters of a credential are taken for it where a quote was cut in the middle of one."""
+MARGIN_CHARACTERS = 1024
+"""Read behind what is shown, so that a credential which begins in it is known by its end."""
+MOST_MASKING = 500_000
+"""Characters times credentials that are worth looking for one by one; past it a text is masked as a whole."""
 
 
 class EvidenceClerk:
@@ -23,7 +27,7 @@ class EvidenceClerk:
         self._secrets = secrets
         self._trusted = trusted_proxies
         self._batch: Batch | None = None
-        self._written: dict[int, tuple[list[Secret], str]] = {}
+        self._written: dict[int, tuple[Found, str]] = {}
 
     def write(
         self, batch: Batch, index: int, *, at: int, flag: str | None, matched: str, may_hold_secret: bool
@@ -36,23 +40,31 @@ class EvidenceClerk:
             self._batch, self._written = batch, {}
         known, rest = self._written.get(index) or self._write_event(batch, index, may_hold_secret)
         if may_hold_secret:
-            matched = _without_beginnings(self._secrets.redact(masked(matched, known)) or "", known)
+            matched = self._safe(matched, known, FIELD_CHARACTERS) or ""
         text = msgspec.json.encode(matched[:FIELD_CHARACTERS]).decode()
         flags = f',"flags":["{flag}"]' if flag else ""
         return f'{{"at":{at},"received_at":{batch.received_ms},"matched":{text}{flags}{rest}'
 
-    def _write_event(self, batch: Batch, index: int, may_hold_secret: bool) -> tuple[list[Secret], str]:
+    def _safe(self, text: str | None, known: Found, most: int) -> str | None:
+        """A text of a record in which these credentials are known, masked and cut."""
+        if not text:
+            return None
+        if not known.is_complete or len(text) * len(known.secrets) > MOST_MASKING:
+            return MANY
+        text = masked(text, known.secrets)
+        is_cut = len(text) > most + MARGIN_CHARACTERS
+        redacted = self._secrets.redact(text[: most + MARGIN_CHARACTERS]) or ""
+        # Where the end is missing, a credential in the margin may not have been known for one.
+        shown = redacted[: min(most, max(0, len(redacted) - MARGIN_CHARACTERS)) if is_cut else most]
+        return _without_beginnings(shown, known.secrets)
+
+    def _write_event(self, batch: Batch, index: int, may_hold_secret: bool) -> tuple[Found, str]:
         """The JSON behind `matched`, the same for every rule; kept while its batch is at work."""
         event = batch.events[index]
-        record = batch.records[index].decode("utf-8", "replace")
-        known = self._secrets.find(record) if may_hold_secret else []
+        known = self._secrets.look(batch.records[index]) if may_hold_secret else NOTHING
 
         def safe(text: str | None, most: int = FIELD_CHARACTERS) -> str | None:
-            if not text:
-                return None
-            if may_hold_secret:
-                text = self._secrets.redact(masked(text, known)) or ""
-            return text[:most]
+            return self._safe(text, known, most) if may_hold_secret else text[:most] if text else None
 
         written = Evidence(
             at=0,
@@ -66,7 +78,7 @@ class EvidenceClerk:
             user_agent=safe(event.user_agent),
             host=safe(event.host),
             request_id=safe(event.request_id),
-            record=safe(record, RECORD_CHARACTERS) or "",
+            record=safe(batch.records[index].decode("utf-8", "replace"), RECORD_CHARACTERS) or "",
         )
         before = f'{{"at":0,"received_at":{batch.received_ms},"matched":""'
         rest = msgspec.json.encode(written).decode().removeprefix(before)

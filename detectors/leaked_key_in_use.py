@@ -16,9 +16,9 @@ from detectors.addresses import client_address, subject_of
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.finding import Severity, SubjectKind
 from detectors.guide import Guide
-from detectors.redact import Secret
+from detectors.redact import MASKED, Secret
 from detectors.rule import Kind, Rule
-from detectors.scanner import ENCODED, load_patterns
+from detectors.scanner import ENCODED
 
 ADDRESSES = 2
 """Different ones that use a key before it counts as leaked, where the rule is part of security_breach."""
@@ -28,7 +28,7 @@ PASSED_ON = re.compile(
     r"authorization_header|otpauth|curl_credentials|google_api_key|google_oauth|private_key|seed"
 )
 """Parts of the ids of credentials that more than one address may well show."""
-_KEY_PARAMETER = re.compile(r"(?i)(?:key|api[_-]?(?:token|secret))=\Z")
+_KEY_PARAMETER = re.compile(rb"(?i)(?:key|api[_-]?(?:token|secret))=\Z")
 QUERY_SECRET = "query_secret"  # noqa: S105 - the id of a pattern
 LONGEST_NAME = 32
 MOST_KEYS = 10
@@ -37,7 +37,6 @@ MOST_KEYS = 10
 class LeakedKeyInUse(Detector):
     """Counts the addresses of each exposed key."""
 
-    tags = frozenset({ENCODED, *(p.id for p in load_patterns("keys"))})
     guide = Guide(
         phrase="The key {subject} stands in a log and is in use from {count} different addresses",
         what="A key that stood in a log was then used from another address: whoever read the log, a referer or a "
@@ -54,6 +53,7 @@ class LeakedKeyInUse(Detector):
 
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         super().__init__(rule, site)
+        self.tags = site.scanner.key_ids | {ENCODED, MASKED}
         self._in_use = in_use_rule(rule, max(ADDRESSES, rule.threshold), rule.window_ms)
 
     def judge(self, look: Look) -> Iterable[Verdict]:
@@ -80,20 +80,19 @@ def keys_in_use(look: Look, site: Surroundings, rule: Rule) -> Iterable[Verdict]
     address = client_address(event.client_ip, event.forwarded_for, site.trusted) if accepted else None
     if address is None:
         return
-    record = look.record.decode("utf-8", "replace")
-    for secret in site.secrets.find(record)[:MOST_KEYS]:
-        if is_kept_secret(secret, record):
+    for secret in site.secrets.look(look.record, look.hits).secrets[:MOST_KEYS]:
+        if is_kept_secret(secret, look.record):
             subject = f"{secret.kind}:{secret.fingerprint}"
             yield Verdict(
                 rule, f"{secret.kind} in use from {address}", subject=subject, value=subject_of(address)
             )
 
 
-def is_kept_secret(secret: Secret, record: str) -> bool:
+def is_kept_secret(secret: Secret, record: bytes) -> bool:
     """Whether a credential is one that its owner would never share, so that a second address is news."""
     if secret.severity not in (Severity.CRITICAL, Severity.HIGH) or PASSED_ON.search(secret.kind):
         return False
     if secret.kind != QUERY_SECRET:
         return True
-    before = record.partition(secret.text)[0][-LONGEST_NAME:]
+    before = record.partition(secret.text.encode("utf-8", "replace"))[0][-LONGEST_NAME:]
     return bool(_KEY_PARAMETER.search(before))

@@ -13,7 +13,7 @@ them; more than 200 are a signed token, which patterns/keys/web.toml finds."""
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9._-]{1,31}")
 
 
-def own_prefix_pattern(prefix: str) -> Pattern:
+def own_prefix_pattern(prefix: str, description: str = "", severity: Severity = Severity.CRITICAL) -> Pattern:
     """The pattern of keys that are `prefix` and 16 to 200 letters, digits, `_` or `-`.
 
     Raises: ConfigError where a prefix could begin ordinary words: 2 to 32 characters that end in `_`, `-` or `.`, or
@@ -28,10 +28,10 @@ def own_prefix_pattern(prefix: str) -> Pattern:
     fields = pattern_fields({"token": f"{literal}[0-9A-Za-z_-]{{{SHORTEST},{LONGEST}}}"})
     return Pattern(
         id="own_key_" + re.sub(r"[^a-z0-9]+", "_", prefix.lower()).strip("_"),
-        description=f"Key of your own that begins with {prefix}",
+        description=description or f"Key of your own that begins with {prefix}",
         regex=fields["regex"],
         prefilter=f"{literal}[0-9a-z_-]{{{SHORTEST}}}",
         min_entropy=2.5,
-        severity=Severity.CRITICAL,
+        severity=severity,
         source="the policy",
     )

@@ -12,15 +12,16 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from itertools import accumulate
+from pathlib import Path
 from typing import Any, Literal
 
 import hyperscan
 import msgspec
-import re2
 
 from detectors.errors import ConfigError
 from detectors.finding import Severity
 from detectors.key_forms import pattern_fields
+from detectors.pattern_database import open_database
 
 Field = Literal["record", "path", "target", "raw", "agent", "text", "method", "line"]
 ENCODED = "encoded"
@@ -33,9 +34,9 @@ HITS_PER_RECORD = 16
 
 _ENCODED_HINTS = (
     # Percent-escapes of characters that attacks need, or that nobody need escape; two-byte forms of `.` and `/`.
-    rb"%(?:0[0ad]|2[2-9bdef]|3[0-9a-e]|[4-7][0-9a-f]|c[01]%|u00)",
+    r"%(?:0[0ad]|2[2-9bdef]|3[0-9a-e]|[4-7][0-9a-f]|c[01]%|u00)",
     # JSON escapes of ASCII characters.
-    rb"\\u00[0-7][0-9a-f]",
+    r"\\u00[0-7][0-9a-f]",
 )
 
 
@@ -55,6 +56,7 @@ class Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     failed: bool = False
     points: int = 0
     """What an attack's request weighs, in hundredths of a point; 0: what its severity does (suspicious_activity)."""
+    examples_count: bool = False
 
     def prefilter_expression(self) -> str:
         """What the one database looks for on behalf of this pattern."""
@@ -79,28 +81,9 @@ def load_patterns(name: str) -> tuple[Pattern, ...]:
 def _read(file: Traversable) -> Iterator[Pattern]:
     for entry in tomllib.loads(file.read_text("utf-8"))["pattern"]:
         try:
-            pattern = msgspec.convert(pattern_fields(entry), Pattern)
-            re2.compile(pattern.regex)
-        except (msgspec.ValidationError, KeyError, re2.error) as error:
+            yield msgspec.convert(pattern_fields(entry), Pattern)
+        except (msgspec.ValidationError, KeyError) as error:
             raise ConfigError(f"patterns/{file.name}: {entry.get('id')}: {error}") from error
-        yield pattern
-
-
-@cache
-def _serialized(expressions: tuple[bytes, ...], flags: int) -> bytes:
-    """A compiled database as bytes. Compiling takes a second, loading less than a millisecond."""
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=expressions, ids=list(range(len(expressions))), flags=[flags] * len(expressions)
-    )
-    return bytes(hyperscan.dumpb(database))
-
-
-def _compiled(expressions: Sequence[bytes], flags: int) -> Any:
-    database = hyperscan.loadb(_serialized(tuple(expressions), flags), hyperscan.HS_MODE_BLOCK)
-    # A loaded database comes without its working memory.
-    database.scratch = hyperscan.Scratch(database)
-    return database
 
 
 class Tag(msgspec.Struct, frozen=True):
@@ -112,48 +95,19 @@ class Tag(msgspec.Struct, frozen=True):
     """What to look for where texts will not do: an expression of Hyperscan."""
 
 
-class Scanner:
-    """Scans records for the literals of all patterns and tags. Not for use from several threads at once."""
+class _Prefilters:
+    """The prefilters of some patterns and tags as one database, in two ways of scanning."""
 
-    def __init__(self, patterns: Sequence[Pattern], tags: Iterable[Tag] = ()) -> None:
-        tags = tuple(tags)
-        self._made_of = (patterns, tags)
-        self._tags: list[Pattern | str] = []
-        expressions: list[bytes] = []
-        for pattern in patterns:
-            self._add(expressions, pattern.prefilter_expression().encode(), pattern)
-        for tag in tags:
-            expression = tag.expression or "|".join(map(_escape, tag.texts))
-            if expression:
-                self._add(expressions, expression.encode(), tag.tag)
-        for hint in _ENCODED_HINTS:
-            self._add(expressions, hint, ENCODED)
-        self._together = _compiled(expressions, hyperscan.HS_FLAG_CASELESS)
-        self._singly = _compiled(expressions, hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH)
+    def __init__(self, entries: Sequence[tuple[Pattern | str, str]], cache: Path | None) -> None:
+        self.tags = [tag for tag, _ in entries]
+        expressions = [expression.encode() for _, expression in entries]
+        self._together = open_database(expressions, hyperscan.HS_FLAG_CASELESS, cache)
+        self._singly = open_database(
+            expressions, hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_SINGLEMATCH, cache
+        )
 
-    def twin(self) -> "Scanner":
-        """The same scanner once more, for another thread."""
-        return Scanner(*self._made_of)
-
-    def _add(self, expressions: list[bytes], expression: bytes, tag: Pattern | str) -> None:
-        self._tags.append(tag)
-        expressions.append(expression)
-
-    def scan(self, records: Sequence[bytes]) -> dict[int, list[Pattern | str]]:
-        """The records with a hit, by index, with the patterns and tags that may be in them."""
-        if len(records) >= TOGETHER_FROM:
-            together = self._scan_together(records)
-            if together is not None:
-                return together
-        return self._scan_singly(records)
-
-    def _scan_together(self, records: Sequence[bytes]) -> dict[int, list[Pattern | str]] | None:
-        """As one text, which is three times as fast; None where there are so many hits that it is not.
-
-        A record that repeats a literal calls back for each, so an attacker could make this slow; one by one
-        there is at most one call for each pattern.
-        """
-        most = HITS_PER_RECORD * len(records)
+    def ends(self, text: bytes, most: int) -> list[tuple[int, int]] | None:
+        """(end, number of the tag) of every hit in a text; None where there are more than `most`."""
         hits: list[tuple[int, int]] = []
 
         def on_match(number: int, _start: int, end: int, _flags: int, _context: Any) -> bool:
@@ -161,32 +115,79 @@ class Scanner:
             return len(hits) > most
 
         try:
-            self._together.scan(b"\n".join(records), match_event_handler=on_match)
+            self._together.scan(text, match_event_handler=on_match)
         except hyperscan.ScanTerminated:
             return None
-        found: dict[int, list[Pattern | str]] = {}
-        if hits:
-            ends = list(accumulate(len(record) + 1 for record in records))
-            for index, number in dict.fromkeys((bisect_left(ends, end), number) for end, number in hits):
-                found.setdefault(index, []).append(self._tags[number])
+        return hits
+
+    def numbers(self, text: bytes) -> list[int]:
+        """The numbers of the tags that hit a text, each once, in their order."""
+        found: list[int] = []
+        self._singly.scan(text, match_event_handler=lambda number, *_: found.append(number))
+        found.sort()
         return found
 
-    def _scan_singly(self, records: Sequence[bytes]) -> dict[int, list[Pattern | str]]:
+
+class Scanner:
+    """Scans records for the literals of all patterns and tags. Not for use from several threads at once.
+
+    The patterns come with the program: their database is compiled once and kept on disk. What comes from the policy
+    (tags, patterns of its own) is a small database beside it, so that a changed policy compiles in milliseconds.
+    """
+
+    def __init__(
+        self,
+        patterns: Sequence[Pattern],
+        tags: Iterable[Tag] = (),
+        *,
+        own: Sequence[Pattern] = (),
+        cache: Path | None = None,
+    ) -> None:
+        """`own`: patterns of the policy, which are asked first. `cache`: the folder of the compiled database."""
+        self.key_ids = frozenset(p.id for p in (*own, *patterns) if p.field == "record")
+        policy: list[tuple[Pattern | str, str]] = [(p, p.prefilter_expression()) for p in own]
+        tags = tuple(tags)
+        for tag in tags:
+            expression = tag.expression or "|".join(map(_escape, tag.texts))
+            policy += [(tag.tag, expression)] if expression else []
+        fixed: list[tuple[Pattern | str, str]] = [(p, p.prefilter_expression()) for p in patterns]
+        fixed += [(ENCODED, hint) for hint in _ENCODED_HINTS]
+        self._parts = [_Prefilters(policy, None)] if policy else []
+        self._parts.append(_Prefilters(fixed, cache))
+        self._made_of = (patterns, tags, own, cache)
+
+    def twin(self) -> "Scanner":
+        """The same scanner once more, for another thread."""
+        patterns, tags, own, cache = self._made_of
+        return Scanner(patterns, tags, own=own, cache=cache)
+
+    def scan(self, records: Sequence[bytes]) -> dict[int, list[Pattern | str]]:
+        """The records with a hit, by index, with the patterns and tags that may be in them."""
+        if len(records) >= TOGETHER_FROM:
+            together = self._scan_together(records)
+            if together is not None:
+                return together
+        return {index: hits for index, record in enumerate(records) if (hits := self.scan_one(record))}
+
+    def _scan_together(self, records: Sequence[bytes]) -> dict[int, list[Pattern | str]] | None:
+        """As one text, which is three times as fast; None where there are so many hits that it is not.
+
+        A record that repeats a literal calls back for each, so an attacker could make this slow; one by one
+        there is at most one call for each pattern.
+        """
+        text = b"\n".join(records)
         found: dict[int, list[Pattern | str]] = {}
-        tags = self._tags
-
-        def on_match(number: int, _start: int, _end: int, _flags: int, index: Any) -> None:
-            found.setdefault(index, []).append(tags[number])
-
-        scan = self._singly.scan
-        for index, record in enumerate(records):
-            scan(record, match_event_handler=on_match, context=index)
+        ends: list[int] = []
+        for part in self._parts:
+            hits = part.ends(text, HITS_PER_RECORD * len(records))
+            if hits is None:
+                return None
+            if hits and not ends:
+                ends = list(accumulate(len(record) + 1 for record in records))
+            for index, number in sorted({(bisect_left(ends, end), number) for end, number in hits}):
+                found.setdefault(index, []).append(part.tags[number])
         return found
 
-    def scan_one(self, text: str) -> list[Pattern | str]:
-        """The patterns and tags that may be in one text, in the order in which they were given."""
-        numbers: list[int] = []
-        self._singly.scan(
-            text.encode("utf-8", "replace"), match_event_handler=lambda n, *_: numbers.append(n)
-        )
-        return [self._tags[number] for number in sorted(numbers)]
+    def scan_one(self, record: bytes) -> list[Pattern | str]:
+        """The patterns and tags that may be in one record, in the order in which they are asked."""
+        return [part.tags[number] for part in self._parts for number in part.numbers(record)]

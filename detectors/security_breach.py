@@ -18,8 +18,9 @@ from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.event import Event
 from detectors.guide import Guide
 from detectors.leaked_key_in_use import in_use_rule, keys_in_use
+from detectors.redact import MASKED
 from detectors.rule import Rule
-from detectors.scanner import ENCODED, load_patterns
+from detectors.scanner import ENCODED
 from detectors.suspicious_activity import attacks_in
 
 FAILURES_BEFORE_SUCCESS = 10
@@ -77,11 +78,12 @@ class SecurityBreach(Detector):
     )
 
     statuses = frozenset({401, 403})
-    tags = frozenset({LOGIN, LOGIN_FORM, ENCODED, *SERVED_SECRETS, *(p.id for p in load_patterns("keys"))})
+    tags = frozenset({LOGIN, LOGIN_FORM, ENCODED, *SERVED_SECRETS})
     outcomes = True
 
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         super().__init__(rule, site)
+        self.tags = self.tags | site.scanner.key_ids | {MASKED}
         self._served: dict[str, dict[int, str]] = {}
         sequence = msgspec.structs.replace(rule, threshold=FAILURES_BEFORE_SUCCESS, window_ms=WINDOW_MS)
         self._takeover = None if "account_takeover" in site.named else takeover_rule(sequence)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from detectors.decoding import decode_target, normal_path, values_of
-from detectors.detector import Detector, Look, Surroundings, Verdict, is_one_of, path_of
+from detectors.detector import Detector, Look, Surroundings, Verdict, is_one_of
 from detectors.event import Event
 from detectors.finding import Severity
 from detectors.guide import Guide
@@ -28,7 +28,6 @@ LONGEST_QUOTE = 80
 LONGEST_FIELD = 4_096
 """Characters of the user agent, the referer and an unreadable line that are read."""
 LONGEST_TARGET = 16_384
-LONGEST_ROUTE = 512
 VALUES_AT_EACH_END = 8
 """Of a query with more values that have an attack's characters in them, the first and the last are read singly."""
 
@@ -105,12 +104,11 @@ def refused_route(event: Event, site: Surroundings) -> tuple[str, str, int] | No
     """A weak sign: what was refused, its route (which counts once), its points. None where it says nothing."""
     if event.status not in REFUSED or not event.path:
         return None
-    path = path_of(event)
-    if _BY_ITSELF.search(path[:LONGEST_ROUTE]) or (event.status == 403 and is_one_of(path, site.login_paths)):
+    route = route_of(event.path)[0].rstrip("/ ")
+    if _BY_ITSELF.search(route) or (event.status == 403 and is_one_of(route, site.login_paths)):
         return None
-    route, _ = route_of(path)
     points = FOLLOWED_POINTS if event.referer else REFUSED_POINTS
-    return f"status {event.status} on {path[:LONGEST_QUOTE]!r}", route, points
+    return f"status {event.status} on {route[:LONGEST_QUOTE]!r}", route, points
 
 
 def attacks_in(look: Look, scanner: Scanner) -> Iterator[tuple[Pattern, str]]:
@@ -125,7 +123,8 @@ def attacks_in(look: Look, scanner: Scanner) -> Iterator[tuple[Pattern, str]]:
     texts["text"] = f"{target}\n{decode_target(agent)}\n{decode_target(referer)}"
     hits: Iterable[Pattern | str] = look.hits
     if ENCODED in look.hits or target != raw or len(texts["path"]) != len(target.partition("?")[0]):
-        decoded = scanner.scan_one(f"{texts['path']}\n{texts['text']}")
+        folded = "" if target.startswith(texts["path"]) else texts["path"]
+        decoded = scanner.scan_one(f"{folded}\n{texts['text']}".encode("utf-8", "replace"))
         hits = dict.fromkeys((*decoded, *look.hits))
     failed = event.status is None or event.status >= 400
     for pattern in hits:

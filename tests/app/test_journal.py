@@ -14,7 +14,7 @@ from app.journal import QUEUE_BYTES, Journal, open_journal
 from app.metrics import Metrics
 from app.settings import Settings
 from detectors.event import Batch, Event
-from detectors.redact import Secret, SecretFinder
+from detectors.redact import Found, SecretFinder
 
 
 def ndjson(count: int, seed: int = 0) -> bytes:
@@ -201,8 +201,8 @@ def _read(desk: Desk) -> list[object]:
 class BrokenFinder(SecretFinder):
     """Trips over a record."""
 
-    def find(self, record: str) -> list[Secret]:
-        raise ValueError(record)
+    def found_in(self, text: str) -> Found:
+        raise ValueError(text)
 
     def twin(self) -> SecretFinder:
         return self

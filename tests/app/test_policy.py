@@ -328,3 +328,26 @@ def test_a_replacement_that_cannot_be_written_changes_nothing(tmp_path: Path) ->
     with pytest.raises(ConfigError, match="cannot be written"):
         store.replace(INCIDENT_DETECTION)
     assert store.current.rules == tuple(DEFAULTS[name] for name in BUILT_IN)
+
+
+class TestOwnKeys:
+    def test_prefixes_are_plain_texts_or_say_more(self):
+        policy = load_policy(
+            "own_keys:\n  - pc_live_\n  - {prefix: pc_test_, severity: low, description: a test key}\n",
+            "p.yaml",
+        )
+        assert [(p.id, p.severity.value, p.description) for p in policy.own_keys] == [
+            ("own_key_pc_live", "critical", "Key of your own that begins with pc_live_"),
+            ("own_key_pc_test", "low", "a test key"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("entry", "line"),
+        [
+            ("pc", 2), ("the", 2), ("{prefix: pc_live_, colour: red}", 2), ("{severity: low}", 2),
+            ("{prefix: pc_live_, severity: loud}", 2), ("pc_live_\n  - PC-LIVE-", 3), ("[a, b]", 2), ("''", 2),
+        ],
+    )  # fmt: skip
+    def test_a_wrong_prefix_is_refused_with_its_line(self, entry, line):
+        with pytest.raises(ConfigError, match=rf"p\.yaml line {line}: own_keys"):
+            load_policy(f"own_keys:\n  - {entry}\n", "p.yaml")

@@ -29,6 +29,14 @@ def contexts(sample: Sample) -> Iterator[tuple[str, str]]:
     yield "percent-encoded twice", "GET /x?next=" + encoded(encoded(f"/y?{pair}&z=1"))
     yield "JSON", json.dumps({"a": 1, json_name: value, "b": 2})
     yield "JSON in JSON", json.dumps({"log": json.dumps({json_name: value, "b": 2})})
+    yield (
+        "JSON in JSON in JSON",
+        json.dumps({"a": json.dumps({"log": json.dumps({json_name: value, "b": 2})})}),
+    )
+    yield (
+        "JSON-escaped",
+        json.dumps({"uri": f"/x?user=7&{query_name}={encoded(value)}&page=2"}).replace("&", "\\u0026"),
+    )
     yield "JSON by PHP", json.dumps({json_name: value, "b": 2}).replace("/", "\\/")
     yield "lines in JSON", json.dumps({"message": f"first\n{pair}\nlast"})
     yield "brackets", f"[{inside}] done"
@@ -39,6 +47,7 @@ def contexts(sample: Sample) -> Iterator[tuple[str, str]]:
         return
     yield "query as it is", f"GET /x?user=7&{name}={secret}&page=2 HTTP/1.1"
     yield "path segment", f"POST /{sample.name}/{secret}/send" if sample.name else f"POST /bot{secret}/send"
+    yield "header dump", f"accept: */*\\r\\n{name}: {secret}\\r\\nhost: x"
     yield "header list", f"[('accept', '*/*'), ('{name}', '{secret}'), ('host', 'x')]"
     yield "header list of bytes", f"[(b'accept', b'*/*'), (b'{name}', b'{secret}')]"
     yield "userinfo", f"GET https://user:{encoded(secret)}@api.example.org/x"

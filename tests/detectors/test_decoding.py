@@ -1,10 +1,20 @@
 """Disguises that a server would see through."""
 
+from urllib.parse import unquote_to_bytes
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.decoding import LONGEST_END, decode_target, normal_path, values_of, views
+from detectors.decoding import (
+    LONGEST_BY_ROUNDS,
+    LONGEST_END,
+    decode_target,
+    normal_path,
+    percent_decode,
+    values_of,
+    views,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,10 +62,26 @@ def test_folded_paths_lose_what_only_disguises():
 
 
 def test_json_inside_json_is_seen():
-    assert '{"password":"x"}' in list(views('{"message":"{\\"password\\":\\"x\\"}"}'))[-1]
+    assert b'{"password":"x"}' in list(views(rb'{"message":"{\"password\":\"x\"}"}'))[-1]
 
 
 @given(st.text(max_size=300))
 def test_decoding_never_raises_and_ends(text):
     decode_target(text)
-    assert len(list(views(text))) <= 4
+    assert len(list(views(text.encode("utf-8", "replace")))) <= 4
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"%", b"%2", b"41", b"=", b"3D", b"%zz", b" ", b"\n", b"\xc3\xa9", b"\x00", b"a"])
+    )
+)
+def test_percent_decoding_is_that_of_the_standard_library(pieces):
+    text = b"".join(pieces)
+    assert percent_decode(text) == unquote_to_bytes(text)
+
+
+def test_a_long_record_is_undone_at_once():
+    nested = b'{"next":"%25252fx%25253Ftoken","log":"{\\\\\\"a\\\\\\":1}"}' + b" " * LONGEST_BY_ROUNDS
+    assert len(list(views(nested))) == 2
+    assert list(views(nested))[1].startswith(b'{"next":"/x?token","log":"{"a":1}"}')

@@ -12,6 +12,7 @@ from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.engine import CHUNK_EVENTS, EVENTS_AT_A_TIME, GROUPS_AT_A_TIME, Engine
 from detectors.event import Batch, Event
 from detectors.finding import Finding
+from detectors.own_keys import own_prefix_pattern
 from detectors.rule import Rule
 from detectors.timestamps import to_rfc3339
 from detectors.windows import Windows, findings_key, read_finding
@@ -256,3 +257,12 @@ async def test_others_on_the_loop_get_a_turn_while_a_large_batch_is_selected(red
     looking.cancel()
     assert turns_before_counting >= 4 + 200 // GROUPS_AT_A_TIME - 1
     assert len(done.crossed) == 200 * (20 // 10)
+
+
+async def test_a_key_of_the_operators_own_is_found_where_its_prefix_is_known(redis: Redis):
+    key = "pc_live_" + "q7Rk2Zx9Lm4Tb8Vn3Wc6"
+    sent = event(message=f"sent {key}")
+    for own_keys, expected in (((own_prefix_pattern("pc_live_"),), ["own_key_pc_live"]), ((), [])):
+        engine = engine_on(redis, rules=(DEFAULTS["api_key_exposure"],), own_keys=own_keys)
+        done = await engine.process(Batch([sent], [f"sent {key}".encode()], T0, "test"))
+        assert [c.group.subject.partition(":")[0] for c in done.crossed] == expected

@@ -18,9 +18,16 @@ from test_redis_keys import check_keys
 
 from benchmarks.service import TOKENS, Service, running_service
 
-SECRETS = dict(list(ALL_SECRETS.items())[::12])
+OWN_KEY = "pc_live_" + "q7Rk2Zx9Lm4Tb8Vn3Wc6"
+SECRETS = dict(list(ALL_SECRETS.items())[::12]) | {
+    "own_key_pc_live": (OWN_KEY, "GET /x?v={}"),
+    "of_a_name": ("tR8vLq2ZkP0xWm5Nd7Yb", '{"token": "{}"}'),
+    "of_several_words": ("many brown horses walk", '{"password": "{}"}'),
+    "in_a_pair": ("Hs5Jf0GpQ9aLz3", '{"name": "X-Api-Key", "value": "{}"}'),
+}
 """As many as one page of incidents holds; tests/detectors/test_engine.py tries all."""
 POLICY = """
+own_keys: [pc_live_]
 security_alerts:
   auth_failures: {threshold: 10/minute, action: [block_ip, alert_admin, investigate]}
   rate_limit_violations: {threshold: 50/minute, action: alert_admin, mode: observe}
@@ -118,6 +125,21 @@ def test_every_rule_acts_every_key_is_documented_and_no_secret_is_stored(tmp_pat
         for kind, (secret, _) in SECRETS.items():
             for text in [*texts, *answers, *files]:
                 assert secret not in text, (kind, text[:200])
+
+
+def test_a_changed_prefix_is_taken_up_without_a_restart(tmp_path: Path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(POLICY)
+    with running_service(policy=str(policy)) as service:
+        assert list((service.data_dir / "cache").glob("patterns-*.hsdb"))
+        policy.write_text(POLICY.replace("pc_live_", "{prefix: zq_prod_, severity: medium}"))
+        key = OWN_KEY.replace("pc_live_", "zq_prod_")
+
+        def is_found() -> bool:
+            post(service, [{"client_ip": "198.51.100.7", "message": f"key {key}{n}"} for n in range(2)])
+            return any("own_key_zq_prod:" in str(i["subject"]) for i in incidents(service))
+
+        assert eventually(is_found)
 
 
 def eventually_empty(service: Service) -> bool:
