@@ -10,6 +10,8 @@ operator's document.
 
 from collections.abc import Iterable
 
+import msgspec
+
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.event import Event
 from detectors.redact import Secret
@@ -26,6 +28,8 @@ class ApiKeyExposure(Detector):
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         super().__init__(rule, site)
         self.tags = site.scanner.key_ids | {ENCODED}
+        # How bad a key of one's own is, the policy says of each.
+        self._own = {p.id: msgspec.structs.replace(rule, severity=p.severity) for p in site.scanner.own}
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A verdict for each credential, its subject the key's fingerprint."""
@@ -34,7 +38,12 @@ class ApiKeyExposure(Detector):
 
     def _verdict(self, secret: Secret, place: str) -> Verdict:
         subject = f"{secret.kind}:{secret.fingerprint}"
-        return Verdict(self._rule, f"{secret.kind} in the {place}", subject=subject, place=place)
+        return Verdict(
+            self._own.get(secret.kind, self._rule),
+            f"{secret.kind} in the {place}",
+            subject=subject,
+            place=place,
+        )
 
 
 def place_of(secret: Secret, event: Event) -> str:

@@ -61,8 +61,8 @@ LIKE_WORDS = (
 )
 """Prefixes of tokens that end ordinary words: `process-` and a commit is no `sess-` key."""
 IN_ORDINARY_LOGS = (
-    "amazon", "azure", "cloudflare", "docker", "elastic", "expo", "facebook", "github", "goog", "kube", "line[", "loggly",
-    "nexus", "oss[", "runner", "square", "twitter", "yandex", "zoom",
+    "amazon", "azure", "cloudflare", "docker", "elastic", "expo", "facebook", "github", "goog", "kube", "line[",
+    "loggly", "nexus", "oss[", "runner", "square", "twitter", "yandex", "zoom",
 )  # fmt: skip
 """Providers whose names stand in the user agents, referers and program names of any site's logs."""
 
