@@ -58,6 +58,7 @@ def rule_of(members: dict[str, Value], value: Value, default: Rule) -> Rule:
         group_by=group_by,
         distinct=distinct,
         severity=members["severity"].choice(Severity) if "severity" in members else default.severity,
+        severity_stated="severity" in members,
         mode=members["mode"].choice(Mode) if "mode" in members else default.mode,
         min_volume=_min_volume(members, default),
         duration_ms=duration_ms,

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from redis import Redis
 
+from app.world import PATTERN_CACHE
+
 TICKS = os.sysconf("SC_CLK_TCK")
 TOKENS = {
     role: f"bench-{role}-token-000000000000" for role in ("ingest", "lookup", "viewer", "responder", "admin")
@@ -107,6 +109,10 @@ def wait_until_open(port: int, process: subprocess.Popen[bytes], seconds: float 
 def running_service(**settings: str) -> Iterator[Service]:
     """Starts `bartizan serve` in a folder of its own on a free port, and stops it again."""
     folder = Path(tempfile.mkdtemp(prefix="bartizan-bench-"))
+    # All of them share the compiled patterns; a file that is not this user's own is not read.
+    shared = Path(tempfile.gettempdir()) / f"bartizan-patterns-{os.geteuid()}"
+    shared.mkdir(mode=0o700, exist_ok=True)
+    (folder / PATTERN_CACHE).symlink_to(shared)
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("BARTIZAN_")}
     environment |= {"BARTIZAN_DATA_DIR": str(folder), "BARTIZAN_PORT": str(port)}

@@ -9,8 +9,11 @@ operator's document.
 
 from collections.abc import Iterable
 
+import msgspec
+
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.event import Event
+from detectors.finding import Severity
 from detectors.guide import Guide
 from detectors.redact import MASKED, Secret
 from detectors.rule import Rule
@@ -52,6 +55,8 @@ class ApiKeyExposure(Detector):
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         super().__init__(rule, site)
         self.tags = site.scanner.key_ids | {ENCODED, MASKED}
+        self._own = {p.id for p in site.scanner.own}
+        self._by_severity = {s.value: msgspec.structs.replace(rule, severity=s) for s in Severity}
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A verdict for each credential, its subject the key's fingerprint."""
@@ -59,8 +64,11 @@ class ApiKeyExposure(Detector):
         return [self._verdict(secret, place_of(secret, look.event)) for secret in found.secrets[:MOST_KEYS]]
 
     def _verdict(self, secret: Secret, place: str) -> Verdict:
+        # How bad it is says the key's own format, or the policy where it speaks of the whole rule.
+        is_formats = secret.kind in self._own or not self._rule.severity_stated
+        rule = self._by_severity[secret.severity] if is_formats else self._rule
         subject = f"{secret.kind}:{secret.fingerprint}"
-        return Verdict(self._rule, f"{secret.kind} in the {place}", subject=subject, place=place)
+        return Verdict(rule, f"{secret.kind} in the {place}", subject=subject, place=place)
 
 
 def place_of(secret: Secret, event: Event) -> str:

@@ -46,6 +46,8 @@ class Rule(msgspec.Struct, frozen=True, cache_hash=True):
     distinct: SubjectKind | None = None
     min_volume: int = 0
     """Ratio rules only: fewer events than this in the window say nothing."""
+    severity_stated: bool = False
+    """Whether the policy names the severity; else api_key_exposure takes that of the key's format."""
     mode: Mode = Mode.ENFORCE
     memory_ms: int = 0
     """How long places (newcomer) or users (shared) are remembered."""

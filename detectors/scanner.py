@@ -144,6 +144,7 @@ class Scanner:
         cache: Path | None = None,
     ) -> None:
         """`own`: patterns of the policy, which are asked first. `cache`: the folder of the compiled database."""
+        self.own = tuple(own)
         self.key_ids = frozenset(p.id for p in (*own, *patterns) if p.field == "record")
         policy: list[tuple[Pattern | str, str]] = [(p, p.prefilter_expression()) for p in own]
         tags = tuple(tags)

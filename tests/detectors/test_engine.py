@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from msgspec import structs
 from redis.asyncio import Redis
 from samples import SECRETS
 
@@ -257,6 +258,18 @@ async def test_others_on_the_loop_get_a_turn_while_a_large_batch_is_selected(red
     looking.cancel()
     assert turns_before_counting >= 4 + 200 // GROUPS_AT_A_TIME - 1
     assert len(done.crossed) == 200 * (20 // 10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "severity"), [("github_token", "critical"), ("php_session", "medium"), ("jwt", "high")]
+)
+async def test_a_key_is_as_bad_as_its_format_says_unless_the_policy_says_it(redis: Redis, kind, severity):
+    secret, text = SECRETS[kind]
+    rule = DEFAULTS["api_key_exposure"]
+    for stated, expected in ((rule, severity), (structs.replace(rule, severity_stated=True), "high")):
+        await redis.flushall()
+        await found_by(redis, [event(message=text.replace("{}", secret))], rules=(stated,))
+        assert {f.severity.value for f in await findings(redis) if f.subject.startswith(kind)} == {expected}
 
 
 async def test_a_key_of_the_operators_own_is_found_where_its_prefix_is_known(redis: Redis):
