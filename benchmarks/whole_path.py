@@ -15,7 +15,7 @@ import msgspec
 
 from app.embedded_redis import EmbeddedRedis
 from app.ingest.decode import decode_lines
-from app.policy import SECTIONS, load_policy, threshold_text
+from app.policy import SECTIONS, load_policy
 from app.redis import connect
 from app.site import site_of
 from benchmarks.ingest import post_all, told_apart
@@ -42,7 +42,7 @@ def every_rule() -> str:
     lines = []
     for section, names in SECTIONS.items():
         lines.append(f"{section}:")
-        lines += [f"  {n}: {{threshold: {threshold_text(DEFAULTS[n])}}}" for n in DEFAULTS if n in names]
+        lines += [f"  {n}: {{action: [{', '.join(DEFAULTS[n].actions)}]}}" for n in DEFAULTS if n in names]
     return "\n".join(lines) + "\n"
 
 
