@@ -21,9 +21,9 @@ from app.journal_masking import Packed, entry_of, mended, pack
 from app.journal_segments import SegmentWriter, prune, roll_bytes
 from app.metrics import Metrics
 from app.settings import Settings
-from detectors.engine import Hits
 from detectors.event import Batch
 from detectors.redact import SecretFinder
+from detectors.scanner import Hits
 
 QUEUE_BYTES = 16 * 1024 * 1024
 """Packed batches that may wait: a second or two of all that one process can count."""

@@ -12,9 +12,9 @@ import msgspec
 from app.journal_format import Entry, Masked
 from detectors.api_key_exposure import MOST_KEYS
 from detectors.decoding import LONGEST_TEXT
-from detectors.engine import Hits
 from detectors.event import Batch, Event
 from detectors.redact import Secret, SecretFinder, masked, may_hold_secret
+from detectors.scanner import Hits
 
 NUMBERS = ("status", "bytes", "duration_ms", "outcome", "category", "repeat")
 TEXTS = tuple(name for name in Event.__struct_fields__ if name not in NUMBERS)

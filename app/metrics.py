@@ -21,8 +21,8 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from detectors.defaults import DEFAULTS
-from detectors.engine import DETECTORS
 from detectors.finding import Action, Mode
+from detectors.roster import DETECTORS
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus-client when it is imported; `serve` sets it for its workers."""

@@ -114,7 +114,7 @@ def work(event: Event, record: bytes) -> None:
     ready = engine()
     batch = Batch([event], [record], RECEIVED_MS, "benchmark")
     hits = ready.scanner.scan(batch.records)
-    grouping = ready._groups(batch, ready._select(batch, hits, 0), hits)
+    grouping = ready._gatherer.groups(batch, ready._select(batch, hits, 0), hits)
     with suppress(StopIteration):  # one record gives nobody else a turn
         grouping.send(None)
     ready.secrets.forget()

@@ -2,19 +2,14 @@
 
 from functools import cache
 
-from detectors.client_error_rate import ClientErrorRate
-from detectors.engine import DETECTORS
 from detectors.guide import Guide
-from detectors.high_error_rate import HighErrorRate
-
-OF_BATCHES: dict[str, type] = {"high_error_rate": HighErrorRate, "client_error_rate": ClientErrorRate}
-"""The rules whose detectors look at whole batches; all others are in the engine's table."""
+from detectors.roster import DETECTORS, TALLIES
 
 
 @cache
 def guides() -> dict[str, Guide]:
-    """By rule, in the order of the engine; a detector without one is left out."""
-    detectors = {**DETECTORS, **OF_BATCHES}
+    """By rule, in the order of the roster; a detector without one is left out."""
+    detectors = {**DETECTORS, **TALLIES}
     written = {name: getattr(detector, "guide", None) for name, detector in detectors.items()}
     return {name: guide for name, guide in written.items() if guide is not None}
 

@@ -3,9 +3,9 @@
 import sys
 
 from detectors.defaults import BUILT_IN, DEFAULTS
-from detectors.engine import DETECTORS
-from detectors.guides import OF_BATCHES, guides
+from detectors.guides import guides
 from detectors.references import link_of
+from detectors.roster import DETECTORS, TALLIES
 from detectors.rule import Kind, Rule
 from detectors.sentence import duration
 
@@ -79,7 +79,7 @@ def _section(rule: Rule) -> str:
 
 def _headline(rule: Rule) -> str:
     """What stands behind the rule's name in the first line of its detector's file."""
-    detector = DETECTORS.get(rule.name) or OF_BATCHES[rule.name]
+    detector = DETECTORS.get(rule.name) or TALLIES[rule.name]
     head = (sys.modules[detector.__module__].__doc__ or "").partition("\n")[0]
     return head.partition(": ")[2].removesuffix(".")
 

@@ -70,6 +70,10 @@ def _escape(literal: str) -> str:
     return "".join("\\\\?/" if c == "/" else c if c.isalnum() else f"\\x{ord(c):02x}" for c in literal)
 
 
+Hits = dict[int, list[Pattern | str]]
+"""What a scan found, by the index of the record: patterns that may be in it, and tags."""
+
+
 @cache
 def load_patterns(name: str) -> tuple[Pattern, ...]:
     """The patterns of all files of detectors/patterns/NAME/, in their order. Raises: ConfigError naming the entry."""

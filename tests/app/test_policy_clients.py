@@ -68,8 +68,8 @@ async def test_the_service_takes_them_up_at_the_start_and_on_a_change(tmp_path: 
     world = build_world(Settings(data_dir=tmp_path, policy=file), lambda: 0)
     bots = world.actions.verified_bots
     assert (bots.is_on, bots.on_dns_failure) == (True, OnDnsFailure.ALERT)
-    assert world.engine._clients._clients
+    assert world.engine.clients._clients
     world.take_policy(load_policy("verified_bots: false", "policy.yaml"))
     assert (bots.is_on, bots.on_dns_failure) == (False, OnDnsFailure.BLOCK)
-    assert not world.engine._clients._clients
+    assert not world.engine.clients._clients
     await world.close()

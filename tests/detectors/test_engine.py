@@ -10,9 +10,10 @@ from samples import SECRETS
 
 from detectors.addresses import Networks
 from detectors.defaults import BUILT_IN, DEFAULTS
-from detectors.engine import CHUNK_EVENTS, EVENTS_AT_A_TIME, GROUPS_AT_A_TIME, Engine
+from detectors.engine import CHUNK_EVENTS, EVENTS_AT_A_TIME, Engine
 from detectors.event import Batch, Event
 from detectors.finding import Finding
+from detectors.gathering import GROUPS_AT_A_TIME
 from detectors.own_keys import own_prefix_pattern
 from detectors.rule import Rule
 from detectors.timestamps import to_rfc3339
