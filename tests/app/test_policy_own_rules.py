@@ -58,7 +58,8 @@ def test_a_rule_of_ones_own_is_taken_with_all_its_keys() -> None:
     assert policy.rules == (
         Rule(
             "mass_export", 20, 300_000, (Action.ALERT_ADMIN,), Severity.HIGH, group_by=(SubjectKind.USER,),
-            is_own=True, severity_stated=True, title="Somebody exports the customer base", references=("T1190", "API2:2023"),
+            is_own=True, severity_stated=True, title="Somebody exports the customer base",
+            references=("T1190", "API2:2023"),
             where=All((
                 Comparison("path", Op.STARTS, ("/api/export",)),
                 Comparison("status", Op.EQUALS, (200,)),
