@@ -450,7 +450,13 @@ for i = 3, #ARGV do
   users_of_group = a[10] > 0 and users_of(KEYS[a[10]], a[11], a[13], g.times[#g.times]) or 0
   if a[12] == 1 and users_of_group > 0 then g.n = g.n * math.min(users_of_group, MOST_RAISED) end
   local packed = redis.call('GET', KEYS[i])
-  local state = packed and cmsgpack.unpack(packed) or {t = {}, v = {}, e = {}}
+  local state = packed and cmsgpack.unpack(packed)
+  -- A rule whose kind the policy changed begins anew: its times mean something else now. Windows of before kinds were
+  -- written down are of the kind that the rule has, but for scores, which were counts.
+  if not state or (state.k or (a[1] == 'score' and 'count' or a[1])) ~= a[1] then
+    state = {t = {}, v = {}, e = {}, k = a[1]}
+  end
+  state.k = a[1]
   local found = {}
   add_evidence(state, a[9])
   ways[a[1]](state, g, i - 3, found)

@@ -1,5 +1,6 @@
 """Scores, newcomers, journeys and shared addresses in a real Redis: against oracles, in disorder, bounded."""
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -189,3 +190,37 @@ async def test_users_of_an_address_are_remembered_for_a_week_and_few(redis: Redi
     key = window_key(0, SHARED_ADDRESS, SUBJECT)
     assert await redis.strlen(key) < 66 * 48
     assert 6 * 24 * HOUR < await redis.pttl(key) <= 7 * 24 * HOUR
+
+
+KINDS = {
+    Kind.COUNT: [],
+    Kind.DISTINCT: ["a", "b"],
+    Kind.STREAK: [0, 0],
+    Kind.SEQUENCE: [0, 0],
+    Kind.SCORE: [100, "", 100, ""],
+    Kind.NEWCOMER: ["", ""],
+    Kind.TRAVEL: [LONDON, LONDON],
+    Kind.RATIO: [5, 1, 5, 1],
+}
+
+
+@pytest.mark.parametrize("after", KINDS)
+@pytest.mark.parametrize("before", KINDS)
+async def test_a_rule_whose_kind_the_policy_changed_begins_anew(redis: Redis, before, after):
+    if before is after:
+        return
+    await fed(redis, group(rule_of(before, 4, min_volume=99), [T0, T0 + 1], KINDS[before]))
+    rule = rule_of(after, 4, min_volume=99)
+    assert await fed(redis, group(rule, [T0 + 2, T0 + 3], KINDS[after])) == []
+    if after in (Kind.COUNT, Kind.SCORE):
+        assert await fed(redis, group(rule, [T0 + 4], KINDS[after][:2])) == []
+        assert len(await fed(redis, group(rule, [T0 + 5], KINDS[after][:2]))) == 1
+
+
+async def test_a_window_from_before_scores_does_not_stop_counting(redis: Redis):
+    """A count's times, as version 0.1 wrote them: {t, v, e} without a kind."""
+    key = window_key(0, "auth_failures", SUBJECT)
+    await redis.set(key, msgspec.msgpack.encode({"t": [T0, T0 + 1], "v": [], "e": []}))
+    assert await fed(redis, scored(rule_of(Kind.SCORE, 5), (2, 100, ""))) == []
+    await redis.set(key, msgspec.msgpack.encode({"t": [T0, T0 + 1], "v": [], "e": []}))
+    assert len(await fed(redis, group(rule_of(Kind.COUNT, 3), [T0 + 2], []))) == 1
