@@ -189,7 +189,7 @@ def asked(count: int, status: int, start: int = 0, ip: str = STRANGER, path: str
 )
 async def test_an_address_that_meets_hardly_anything_but_errors_is_found(redis: Redis, bad, good, fires):
     events = [*asked(bad, 404), *asked(good, 200), *asked(500, 200, ip=HOME)]
-    later = asked(1, 404, start=10 * SECOND)
+    later = asked(5, 404, start=10 * SECOND)
     expected = [("client_error_rate", STRANGER)] if fires else []
     found_by = await found(redis, events, "client_error_rate") + await found(
         redis, later, "client_error_rate"
@@ -206,6 +206,15 @@ async def test_good_answers_in_batches_of_their_own_count_as_well(redis: Redis):
             done = await engine.process(Batch(events, [b"{}"] * 2, T0 + start, "test"))
             crossed += done.crossed
     assert crossed == []
+
+
+async def test_a_made_up_forwarded_for_makes_nobody_of_an_address(redis: Redis):
+    events = [
+        at(i * 100, client_ip=STRANGER, path=f"/{i}", status=404, forwarded_for=f"192.0.2.{i}")
+        for i in range(30)
+    ]
+    events.append(at(10 * SECOND, client_ip=STRANGER, path="/", status=404))
+    assert await found(redis, events, "client_error_rate") == [("client_error_rate", STRANGER)]
 
 
 async def test_a_repeat_is_known_although_the_process_remembers_more_than_before(redis: Redis):
