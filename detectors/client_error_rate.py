@@ -51,10 +51,13 @@ class ClientErrorRate:
         """Subjects with errors enough within the last window -> their `client_ip` as logged."""
         self._newest = 0
         """Time of the newest error seen: a replay's events are long past."""
+        self._bad: list[int] = []
+        """Where the errors stand in the batch at work."""
 
     def tally(self, batch: Batch) -> dict[str, tuple[list[int], list[int]]]:
         """Per address: bucket starts in order, and total and bad of each, alternating."""
-        for event in [e for e in batch.events if _is_error(e)]:
+        self._bad = [i for i, e in enumerate(batch.events) if e.status is not None and 400 <= e.status < 500]
+        for event in map(batch.events.__getitem__, self._bad):
             if not self._clients.spare(self.rule, event):
                 self._note(event, batch.received_ms)
         self._forget()
@@ -70,7 +73,7 @@ class ClientErrorRate:
             at = event_time_ms(event.timestamp, batch.received_ms)[0]
             count = counts.setdefault(subject, {}).setdefault(at - at % self._bucket_ms, [0, 0])
             count[0] += 1
-            count[1] += _is_error(event)
+            count[1] += 400 <= event.status < 500
         return {
             subject: (sorted(buckets), [n for start in sorted(buckets) for n in buckets[start]])
             for subject, buckets in counts.items()
@@ -103,11 +106,10 @@ class ClientErrorRate:
         return subject_of(address) if address else NOBODY
 
     def samples(self, batch: Batch) -> dict[str, list[int]]:
-        """Per address: where in the batch the last few of its errors stand, in order."""
+        """Per address: where in the batch just tallied the last few of its errors stand, in order."""
         found: dict[str, list[int]] = {}
-        for index in range(len(batch.events) - 1, -1, -1):
-            event = batch.events[index]
-            if self._watched and _is_error(event) and (subject := self._subject(event)) in self._watched:
+        for index in reversed(self._bad):
+            if (subject := self._subject(batch.events[index])) in self._watched:
                 indexes = found.setdefault(subject, [])
                 if len(indexes) < SAMPLES:
                     indexes.append(index)
@@ -116,7 +118,3 @@ class ClientErrorRate:
     def is_aside(self, _values: list[int]) -> bool:
         """Always: which addresses are counted depends on what this process remembers. See `Group.is_aside`."""
         return True
-
-
-def _is_error(event: Event) -> bool:
-    return event.status is not None and 400 <= event.status < 500

@@ -8,6 +8,7 @@ Source: OWASP API1:2023 (broken object level authorization), CWE-639; RFC 9562, 
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from detectors.decoding import decode_target, normal_path
 from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict
@@ -69,12 +70,17 @@ class ObjectEnumeration(Detector):
         )
 
 
-def route_of(path: str) -> tuple[str, list[str]]:
+def route_of(path: str) -> tuple[str, tuple[str, ...]]:
     """The path with its ids replaced by `{id}`, and the ids in order."""
+    return _route_of(path[:LONGEST_PATH])
+
+
+@lru_cache(maxsize=16_384)
+def _route_of(path: str) -> tuple[str, tuple[str, ...]]:
     ids, route = [], []
-    for segment in normal_path(decode_target(path[:LONGEST_PATH])).split("/"):
+    for segment in normal_path(decode_target(path)).split("/"):
         is_id = bool(_ID.fullmatch(segment))
         route.append("{id}" if is_id else segment)
         if is_id:
             ids.append(segment)
-    return "/".join(route), ids
+    return "/".join(route), tuple(ids)

@@ -138,7 +138,7 @@ async def test_a_rule_is_silent_where_its_data_is_missing(redis: Redis, rule, wi
     ],
 )
 def test_a_route_is_a_path_without_its_ids(path, route, ids):
-    assert route_of(path) == (route, ids)
+    assert route_of(path) == (route, tuple(ids))
 
 
 async def test_two_routes_are_two_walks(redis: Redis):
