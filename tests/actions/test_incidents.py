@@ -93,6 +93,25 @@ async def test_findings_of_the_same_rule_and_subject_join(world: World) -> None:
     assert {other_rule.opened, other_subject.opened} == {True}
 
 
+async def test_one_key_at_one_place_is_one_incident_and_one_message_and_then_counts(
+    world: World, redis: Redis
+) -> None:
+    key = {
+        "rule": "api_key_exposure",
+        "subject": "github_token:v1:abc",
+        "subject_kind": SubjectKind.KEY,
+        "count": 1,
+    }
+    in_url = [a_finding(id=f"0:{n}-0", place="URL", **key) for n in range(5)]
+    for finding in in_url:
+        opened = await world.incidents.open_or_join(finding, tell=True)
+    assert (opened.incident.event_count, opened.incident.finding_count) == (5, 5)
+    assert opened.incident.title == "api_key_exposure: github_token:v1:abc in the URL"
+    assert [m.kind for m in await messages(redis)] == [MessageKind.OPENED, MessageKind.UPDATE]
+    elsewhere = await world.incidents.open_or_join(a_finding(id="0:9-0", place="referer", **key), tell=True)
+    assert elsewhere.opened
+
+
 async def test_the_same_finding_twice_changes_nothing(world: World, redis: Redis) -> None:
     first = await world.incidents.open_or_join(a_finding(), tell=True)
     await world.moves.move(first.incident.id, Move.DISMISS, ALICE, verdict=Verdict.BENIGN)
