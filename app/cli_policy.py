@@ -102,6 +102,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say in words what each rule of a policy does, defaults included."""
+    from app.policy_explained import explained, lines_of
     from app.policy_store import PolicyStore
     from app.settings import load_settings
 
@@ -111,14 +112,19 @@ def explain(
         settings = load_settings()
         found = PolicyStore(settings.policy, is_required=settings.policy_is_named).current
     rows = [explain_rule(rule) for rule in found.rules]
+    around = explained(found)
     if as_json:
         for row in rows:
             print_json(row)
+        print_json({"all_rules": asdict(around)})
         return
     typer.echo(f"{found.source} ({found.digest})\n")
     print_table(rows, COLUMNS, "no rules: nothing is watched")
     for row in rows:
         _print_details(row)
+    typer.echo()
+    for line in lines_of(around):
+        typer.echo(printable(line))
     off = _off(found)
     if off:
         typer.echo(f"\nOff: {', '.join(off)}")

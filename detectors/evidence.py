@@ -14,6 +14,10 @@ RECORD_CHARACTERS = 512
 FIELD_CHARACTERS = 256
 BEGINNING = 8
 """So many first characters of a credential are taken for it where a quote was cut in the middle of one."""
+PIECE = 12
+"""Characters that a quote and a credential of its record have in common by no accident."""
+MOST_PIECING = 2_000_000
+"""Characters of a quote times those of all credentials that are compared: half a millisecond."""
 MARGIN_CHARACTERS = 1024
 """Read behind what is shown, so that a credential which begins in it is known by its end."""
 MOST_MASKING = 500_000
@@ -40,7 +44,7 @@ class EvidenceClerk:
             self._batch, self._written = batch, {}
         known, rest = self._written.get(index) or self._write_event(batch, index, may_hold_secret)
         if may_hold_secret:
-            matched = self._safe(matched, known, FIELD_CHARACTERS) or ""
+            matched = self._safe(_without_pieces(matched, known), known, FIELD_CHARACTERS) or ""
         text = msgspec.json.encode(matched[:FIELD_CHARACTERS]).decode()
         flags = f',"flags":["{flag}"]' if flag else ""
         return f'{{"at":{at},"received_at":{batch.received_ms},"matched":{text}{flags}{rest}'
@@ -96,3 +100,29 @@ def _without_beginnings(text: str, secrets: Iterable[Secret]) -> str:
             text = text[:at] + secret.mask + text[end:]
             at = text.find(secret.text[:BEGINNING], at + len(secret.mask))
     return text
+
+
+def _without_pieces(quote: str, known: Found) -> str:
+    """What a detector quotes, without pieces of the record's credentials.
+
+    A detector quotes what it read: cut, decoded, its slashes folded, its ids replaced. A credential that went through
+    this is none any more, by its shape, and most of it may still be there.
+    """
+    if not known.secrets or not known.is_complete:
+        return quote
+    size = sum(len(secret.text) for secret in known.secrets)
+    if len(quote) * len(known.secrets) > MOST_MASKING or FIELD_CHARACTERS * size > MOST_PIECING:
+        return MANY
+    quote = masked(quote, known.secrets)[:FIELD_CHARACTERS]
+    for secret in known.secrets:
+        at = 0
+        while at + PIECE <= len(quote):
+            end = at + PIECE
+            if quote[at:end] not in secret.text:
+                at += 1
+                continue
+            while end < len(quote) and quote[at : end + 1] in secret.text:
+                end += 1
+            quote = quote[:at] + secret.mask + quote[end:]
+            at += len(secret.mask)
+    return quote

@@ -10,6 +10,7 @@ from detectors.scanner import Pattern
 SHORTEST, LONGEST = 16, 200
 """Characters behind the prefix. Fewer than 16 can be guessed (NIST SP 800-63B asks for 64 bits), so nobody issues
 them; more than 200 are a signed token, which patterns/keys/web.toml finds."""
+_REST = f"[0-9a-z_-]{{{SHORTEST}}}"
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9._-]{1,31}")
 
 
@@ -30,8 +31,13 @@ def own_prefix_pattern(prefix: str, description: str = "", severity: Severity = 
         id="own_key_" + re.sub(r"[^a-z0-9]+", "_", prefix.lower()).strip("_"),
         description=description or f"Key of your own that begins with {prefix}",
         regex=fields["regex"],
-        prefilter=f"{literal}[0-9a-z_-]{{{SHORTEST}}}",
+        prefilter=f"{literal}{_REST}",
         min_entropy=2.5,
         severity=severity,
         source="the policy",
     )
+
+
+def prefix_of(pattern: Pattern) -> str:
+    """The prefix of a pattern that own_prefix_pattern made."""
+    return pattern.prefilter.removesuffix(_REST).replace(r"\.", ".")

@@ -50,7 +50,10 @@ class Rule(msgspec.Struct, frozen=True, cache_hash=True):
     """Whether the policy names the severity; else api_key_exposure takes that of the key's format."""
     mode: Mode = Mode.ENFORCE
     memory_ms: int = 0
-    """How long places (newcomer) or users (shared) are remembered."""
+    """How long places (newcomer), users (shared) or the last good event (sequence) are remembered."""
+    spares_known: bool = False
+    """Whether known people may fail oftener. Streaks: what a user fails who lately got in from the same address is
+    not counted. Sequences: twice as many are needed where a good one is remembered."""
     shared_from: int = 0
     """Users who lately got in from an address that make it a shared one, which is not blocked; 0: none do."""
     raised_for_shared: bool = False

@@ -3,8 +3,10 @@
 Reads the decoded target, the user agent and the referer, by the patterns of patterns/attacks/*.toml, and what was
 refused. One request counts once, by its heaviest sign.
 Points: an attack 1, one that nobody makes by accident 2, a doubtful one 0.5; a page that is not there, forbidden or
-refused 0.5 once in a window for each route, 0.2 where a link led there, nothing for pictures, scripts and what browsers
-ask for by themselves. Points count in full for a window, half in the next, a quarter in the third.
+refused 0.5, 0.2 where a link led there, nothing for pictures, scripts and what browsers ask for by themselves. Refused
+pages count once in a window for each name at the root and each route of an API, and once for each folder and sort of
+file below: a crawler meets many dead pages of one folder, a brute forcer's list holds names for the root. Points count
+in full for a window, half in the next, a quarter in the third.
 Default: 5 points in a minute from one address; investigates.
 Source: ATT&CK T1595.002, T1595.003 (active scanning), T1190; OWASP OAT-014 (vulnerability scanning); the operator's
 document.
@@ -48,6 +50,9 @@ _BY_ITSELF = re.compile(
     re.IGNORECASE,
 )
 """What pages and browsers ask for without a person's doing. Source: CrowdSec leaves out static files likewise."""
+_API = re.compile(r"^/(?:api|rest|v[0-9]{1,3})/", re.IGNORECASE)
+"""Nobody follows links there, so every refused route is a sign of its own."""
+_SORT_OF_FILE = re.compile(r"\.[a-z][a-z0-9]{0,4}$", re.IGNORECASE)
 
 
 class SuspiciousActivity(Detector):
@@ -59,7 +64,9 @@ class SuspiciousActivity(Detector):
             "Requests that nobody makes by accident: probing for secrets and administration "
             "pages, path traversal, injection of SQL, script or commands, known attack tools, "
             "what is no request at all; and, as weak signs, many different pages that are refused or "
-            "not there. Each has its points, which fade; scanners collect them in little time."
+            "not there, of which those of one folder count as one. Each has its points, which fade; "
+            "scanners collect them in little time. Who tries many names within one folder is found "
+            "by not_found_churn."
         ),
         needs="`client_ip` and `path`; `query`, `user_agent` and `referer` add to what is seen.",
         check=(
@@ -101,14 +108,23 @@ def points_of(pattern: Pattern) -> int:
 
 
 def refused_route(event: Event, site: Surroundings) -> tuple[str, str, int] | None:
-    """A weak sign: what was refused, its route (which counts once), its points. None where it says nothing."""
+    """A weak sign: what was refused, what counts once of it, its points. None where it says nothing."""
     if event.status not in REFUSED or not event.path:
         return None
     route = route_of(event.path)[0].rstrip("/ ")
     if _BY_ITSELF.search(route) or (event.status == 403 and is_one_of(route, site.login_paths)):
         return None
     points = FOLLOWED_POINTS if event.referer else REFUSED_POINTS
-    return f"status {event.status} on {route[:LONGEST_QUOTE]!r}", route, points
+    return f"status {event.status} on {route[:LONGEST_QUOTE]!r}", _counted_once(route), points
+
+
+def _counted_once(route: str) -> str:
+    """The name at the root or the route of an API itself; of a page further down its folder and sort of file."""
+    folder, _, name = route.rpartition("/")
+    if not folder or _API.match(route):
+        return route
+    sort = _SORT_OF_FILE.search(name)
+    return f"{folder}/*{sort.group().lower() if sort else ''}"
 
 
 def attacks_in(look: Look, scanner: Scanner) -> Iterator[tuple[Pattern, str]]:

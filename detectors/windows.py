@@ -7,7 +7,7 @@
 | `bartizan:{SHARD}:w:RULE:SUBJECT` | string, cmsgpack | two windows, 15 minutes; 7 or 30 days | see Bounds |
 
 Bounds: 4 times the threshold of times (35 times of points), 10 texts, 32 networks of a user, 64 users of an address.
-Windows of newcomers live for 30 days, those of shared addresses for 7.
+Windows that remember a network or address of a user live for 30 days, those of shared addresses for 7.
 """
 
 import asyncio
@@ -171,7 +171,7 @@ class Windows:
                         rule.kind.value,
                         rule.threshold,
                         rule.window_ms,
-                        max(2 * rule.window_ms + self._late_delivery_ms, rule.memory_ms),
+                        2 * rule.window_ms + self._late_delivery_ms,
                         rule.min_volume,
                         group.meta,
                         group.times,
@@ -181,6 +181,7 @@ class Windows:
                         rule.shared_from,
                         int(rule.raised_for_shared),
                         rule.memory_ms or SHARED_MEMORY_MS,
+                        int(rule.spares_known),
                     )
                 )
             )

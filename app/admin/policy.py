@@ -3,12 +3,15 @@
 from dataclasses import asdict
 from typing import Annotated
 
+import msgspec
 from pydantic import Field
 
+from actions.verified_bots import OnDnsFailure
 from app.admin.access import Admin, Viewer, World, admin_router
 from app.admin.models import Input, Output, Reason, problems
 from app.durations import format_duration
 from app.policy import Policy, load_policy, threshold_text
+from app.policy_explained import explained
 from app.policy_tests import check_examples, failure_of, run_examples
 from detectors.condition_words import describe
 from detectors.errors import ConfigError
@@ -66,6 +69,22 @@ class SigmaModel(Output):
     refused: tuple[RefusalModel, ...]
 
 
+class TrustedClientModel(Output):
+    """A client that does not count against its address."""
+
+    user_agent: str
+    networks: tuple[str, ...]
+    note: str
+
+
+class OwnKeysModel(Output):
+    """The operator's own keys that begin with a prefix."""
+
+    prefix: str
+    description: str
+    severity: Severity
+
+
 class PolicyModel(Output):
     """A policy as it was written, and as it is understood."""
 
@@ -74,6 +93,14 @@ class PolicyModel(Output):
     text: str
     rules: list[RuleModel]
     never_block: tuple[str, ...]
+    shared_addresses: int
+    """Users of one address that make it a shared one; 0: none do."""
+    verified_bots: bool
+    """Whether search engines' bots are verified before they are blocked."""
+    on_dns_failure: OnDnsFailure
+    """What becomes of a bot that the DNS cannot verify."""
+    trusted_clients: tuple[TrustedClientModel, ...]
+    own_keys: tuple[OwnKeysModel, ...]
     sigma: SigmaModel | None = None
     error: str | None = None
     """Why a newer version of the file was not taken up; null where there is none."""
@@ -155,6 +182,7 @@ def _model(policy: Policy, error: str | None) -> PolicyModel:
         text=policy.text,
         rules=[_rule(rule) for rule in policy.rules],
         never_block=policy.never_block,
+        **asdict(explained(policy)),
         sigma=_sigma(policy),
         error=error,
     )
@@ -167,7 +195,13 @@ def _changes(old: Policy, new: Policy) -> list[str]:
     for name in before.keys() & after.keys():
         was, is_now = before[name].model_dump(mode="json"), after[name].model_dump(mode="json")
         lines += [f"{name}: {key} {was[key]} -> {is_now[key]}" for key in was if was[key] != is_now[key]]
+    was, is_now = (asdict(explained(policy)) for policy in (old, new))
+    lines += [f"{key}: {_shown(was[key])} -> {_shown(is_now[key])}" for key in was if was[key] != is_now[key]]
     return sorted(lines)
+
+
+def _shown(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 @router.get("", responses=problems())

@@ -3,14 +3,16 @@
 --
 -- KEYS[1]   STRING  mark of the batch                    TTL left behind: ARGV[1]
 -- KEYS[2]   STREAM  findings of this shard               no TTL; the responder deletes what it has handled
--- KEYS[3..] STRING  window of group i, cmsgpack          TTL left behind: the group's ttl_ms
+-- KEYS[3..] STRING  window of group i, cmsgpack          TTL left behind: the group's ttl_ms, or memory_ms where it
+--                   remembers a success: nobody may fill the memory with failures of made-up users
 -- KEYS behind these  STRING  who got in from an address, cmsgpack, only read; ARGV says which group asks for which
 -- ARGV[1]   ms      how long the mark lives; 0: the batch is not marked
 -- ARGV[2]   0 or 1  whether findings go to the stream (a replay only wants them returned)
 -- ARGV[3..] cmsgpack {kind, n, window_ms, ttl_ms, min_volume, meta, times, values, evidence, shared_key, shared_from,
---            raised, memory_ms} of group i:
+--            raised, memory_ms, spares_known} of group i:
 --   times     event times in epoch ms, ascending
---   values    distinct: a hash per time; streak and sequence: 1 (good) or 0 (bad) per time;
+--   values    distinct: a hash per time; sequence: 1 (good) or 0 (bad) per time; streak: the same, or the hash of
+--             the user (bad) per time;
 --             ratio: total and bad, alternating, per time (times are bucket starts);
 --             score: points (hundredths) and a hash or '', alternating, per time; newcomer: '' (bad) or the hash of the
 --             place (good) per time; travel: {latitude, longitude, radius in km, AS number or 0} per time;
@@ -18,7 +20,9 @@
 --   evidence  {time, text, time, text ...} for some of the times, ascending
 --   shared_key   index in KEYS of who got in from this address, or 0; shared_from: users that make it a shared one;
 --   raised       1: n is multiplied by the users of a shared address, at most by 10
---   memory_ms    how long places and users are remembered (newcomer, shared)
+--   memory_ms    how long places and users are remembered (newcomer, shared, sequence)
+--   spares_known 1: streak: what the users in shared_key failed is not counted; sequence: where a good one came within
+--             memory_ms before, twice n are needed
 -- returns   {applied 0 or 1, then per finding: group number, first_at, at, count, users of a shared address or 0}
 --
 -- How much is kept: 2(n-1) times suffice to answer exactly for events that are late by up to one window, since
@@ -176,14 +180,16 @@ local function distinct(state, g, group, found)
   end
 end
 
--- n bad ones (0) within the window, then a good one (1).
+-- n bad ones (0) within the window, then a good one (1); twice as many where a good one is remembered.
 local function sequence(state, g, group, found)
-  local n = g.n
+  local keep = g.spares_known and 4 * g.n or 2 * g.n
   for i, t in ipairs(g.times) do
     if g.values[i] == 0 then
       insert(state.t, t)
-      if #state.t > 4 * n then state.t = cut_front(state.t, 2 * n) end
+      if #state.t > 2 * keep then state.t = cut_front(state.t, keep) end
     else
+      local is_known = g.spares_known and state.good and t >= state.good and t - state.good <= g.memory
+      local n = is_known and 2 * g.n or g.n
       local last = #state.t
       while last >= 1 and state.t[last] > t do last = last - 1 end
       if last >= n and t - state.t[last - n + 1] < g.window then
@@ -191,15 +197,36 @@ local function sequence(state, g, group, found)
         state.t = remove_range(state.t, 1, last)
         emit(found, group, first, t, n, take_evidence(state, first, t))
       end
+      if g.spares_known then state.good = math.max(state.good or t, t) end
     end
   end
-  state.t = cut_front(state.t, 2 * n)
+  state.t = cut_front(state.t, keep)
+end
+
+-- Whether a user got in from this address in the time before.
+local function is_known_user(g, user, t)
+  local seen = g.users and g.users[user]
+  return seen and t >= seen[1] and t - seen[2] <= g.memory
+end
+
+local function drop_evidence(state, times)
+  local kept = {}
+  for i = 1, #state.e, 2 do
+    if not times[state.e[i]] then
+      kept[#kept + 1] = state.e[i]
+      kept[#kept + 1] = state.e[i + 1]
+    end
+  end
+  state.e = kept
 end
 
 -- n bad ones in a row within the window; what is older than the newest one seen is too late to tell anything.
 local function streak(state, g, group, found)
+  local spared = {}
   for i, t in ipairs(g.times) do
-    if t >= (state.last or 0) then
+    if is_known_user(g, g.values[i], t) then
+      spared[t] = true
+    elseif t >= (state.last or 0) then
       if g.values[i] == 1 then
         -- Nothing is kept of a subject that is well, or each made-up Host header would cost memory for days.
         state.t, state.e, state.last = {}, {}, nil
@@ -215,6 +242,7 @@ local function streak(state, g, group, found)
       end
     end
   end
+  if next(spared) then drop_evidence(state, spared) end
 end
 
 -- A bucket is judged when the next one begins, so the answer does not depend on how batches were cut. What has
@@ -412,12 +440,16 @@ local function shared(state, g)
   end
 end
 
--- How many different users have been getting in from an address, where they are so many that it is shared; else 0.
-local function users_of(key, from, memory, at)
+-- Who got in from an address: first and last time by the hash of the user.
+local function users_at(key)
   local packed = redis.call('GET', key)
-  if not packed then return 0 end
+  return packed and cmsgpack.unpack(packed).u or {}
+end
+
+-- How many different users have been getting in from an address, where they are so many that it is shared; else 0.
+local function number_of(known, from, memory, at)
   local users = 0
-  for _, seen in pairs(cmsgpack.unpack(packed).u or {}) do
+  for _, seen in pairs(known) do
     if at - seen[1] >= SETTLED_MS and at - seen[2] <= memory then users = users + 1 end
   end
   return users >= from and users or 0
@@ -446,8 +478,11 @@ end
 
 for i = 3, #ARGV do
   local a = cmsgpack.unpack(ARGV[i])
-  local g = {n = a[2], window = a[3], min_volume = a[5], times = a[7], values = a[8], memory = a[13]}
-  users_of_group = a[10] > 0 and users_of(KEYS[a[10]], a[11], a[13], g.times[#g.times]) or 0
+  local g = {n = a[2], window = a[3], min_volume = a[5], times = a[7], values = a[8], memory = a[13],
+    spares_known = a[14] == 1}
+  local known = a[10] > 0 and users_at(KEYS[a[10]]) or {}
+  users_of_group = number_of(known, a[11], a[13], g.times[#g.times])
+  if g.spares_known then g.users = known end
   if a[12] == 1 and users_of_group > 0 then g.n = g.n * math.min(users_of_group, MOST_RAISED) end
   local packed = redis.call('GET', KEYS[i])
   local state = packed and cmsgpack.unpack(packed)
@@ -477,10 +512,11 @@ for i = 3, #ARGV do
       append({from, to, sum, last[4], total}, a[6], g.n)
     end
   end
-  if #state.t == 0 and #state.e == 0 and not state.last and not next(state.p or {}) and not next(state.u or {}) then
+  local remembers = state.good or next(state.p or {}) or next(state.u or {})
+  if #state.t == 0 and #state.e == 0 and not state.last and not remembers then
     if packed then redis.call('DEL', KEYS[i]) end
   else
-    redis.call('SET', KEYS[i], cmsgpack.pack(state), 'PX', a[4])
+    redis.call('SET', KEYS[i], cmsgpack.pack(state), 'PX', remembers and math.max(a[4], a[13]) or a[4])
   end
 end
 return reply

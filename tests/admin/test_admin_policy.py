@@ -17,6 +17,36 @@ async def test_the_policy_is_shown_as_written_and_as_understood(desk: Desk) -> N
     assert (rule["mode"], rule["duration"]) == ("enforce", "4h")
 
 
+AROUND = """
+shared_addresses: {users: 7}
+verified_bots: {on_dns_failure: alert}
+trusted_clients: [{user_agent: our-monitor/, networks: [192.0.2.0/24], note: ours}]
+own_keys: [pc.live_, {prefix: acme_, description: Acme, severity: medium}]
+"""
+
+
+async def test_what_holds_for_all_rules_is_shown_and_its_changes_too(desk: Desk) -> None:
+    text = STRICTER + AROUND
+    checked = (await desk.viewer.post("/policy/check", json={"text": text})).json()
+    assert "shared_addresses: 0 -> 7" in checked["changes"]
+    assert 'on_dns_failure: "block" -> "alert"' in checked["changes"]
+    assert any(line.startswith("own_keys: [] -> [") for line in checked["changes"])
+    await desk.admin.put("/policy", json={"text": text, "reason": "x"})
+    shown = (await desk.viewer.get("/policy")).json()
+    assert (shown["shared_addresses"], shown["verified_bots"], shown["on_dns_failure"]) == (7, True, "alert")
+    assert shown["trusted_clients"] == [
+        {"user_agent": "our-monitor/", "networks": ["192.0.2.0/24"], "note": "ours"}
+    ]
+    assert shown["own_keys"] == [
+        {
+            "prefix": "pc.live_",
+            "description": "Key of your own that begins with pc.live_",
+            "severity": "critical",
+        },
+        {"prefix": "acme_", "description": "Acme", "severity": "medium"},
+    ]
+
+
 async def test_a_check_says_what_would_change_and_changes_nothing(desk: Desk) -> None:
     before = desk.world.policy.current
     found = (await desk.viewer.post("/policy/check", json={"text": STRICTER})).json()

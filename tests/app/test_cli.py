@@ -155,8 +155,29 @@ def test_policy_explain_says_what_every_rule_does_and_which_are_off(here: Path) 
             "then": "propose only: block_ip for 4h, doubling up to 7d",
             "severity": "high",
             "references": ["T1110", "OAT-007", "API2:2023", "CWE-307"],
-        }
+        },
+        {
+            "all_rules": {
+                "shared_addresses": 0,
+                "verified_bots": True,
+                "on_dns_failure": "block",
+                "trusted_clients": [],
+                "own_keys": [],
+            }
+        },
     ]
+
+
+def test_policy_explain_says_who_is_spared_and_which_keys_are_ones_own(here: Path) -> None:
+    (here / "policy.yaml").write_text(
+        "shared_addresses: {users: 5}\nverified_bots: false\nown_keys: [{prefix: pc.live_, severity: low}]\n"
+        "trusted_clients: [{user_agent: 'mon\u202eitor/', networks: [192.0.2.0/24], note: ours}]\n" + GOOD
+    )
+    output = run("policy", "explain")[1]
+    assert "shared_addresses: an address from which 5 users get in is not blocked" in output
+    assert "verified_bots: off" in output
+    assert "from 192.0.2.0/24 does not count (ours)" in output and "\u202e" not in output
+    assert "own_keys: pc.live_... is low: Key of your own that begins with pc.live_" in output
 
 
 def test_policy_explain_without_a_file_explains_the_built_in_policy(here: Path) -> None:

@@ -57,6 +57,25 @@ async def test_a_success_after_five_failures_is_a_takeover_and_after_four_is_not
     assert found_by == ([("account_takeover", STRANGER)] if taken else [])
 
 
+@pytest.mark.parametrize(
+    ("before", "failures", "taken"),
+    [(DAY, 9, False), (DAY, 10, True), (31 * DAY, 5, True), (31 * DAY, 4, False)],
+)
+async def test_from_an_address_the_user_got_in_from_twice_as_many_failures_are_needed(
+    redis: Redis, before, failures, taken
+):
+    known = at(-before, client_ip=STRANGER, **ENTERED)
+    entered = at(MINUTE, client_ip=STRANGER, **ENTERED)
+    found_by = await found(redis, [known, *guesses(failures), entered], "account_takeover")
+    assert found_by == ([("account_takeover", STRANGER)] if taken else [])
+
+
+async def test_an_address_known_for_one_user_is_new_for_another(redis: Redis):
+    known = at(-DAY, client_ip=STRANGER, **{**ENTERED, "user": "bob"})
+    events = [known, *guesses(5), at(MINUTE, client_ip=STRANGER, **ENTERED)]
+    assert await found(redis, events, "account_takeover") == [("account_takeover", STRANGER)]
+
+
 async def test_guessing_from_everywhere_and_then_a_success_from_a_new_network_is_a_takeover(redis: Redis):
     known = at(-DAY, client_ip=HOME, **ENTERED)
     botnet = [at(i * SECOND, client_ip=f"203.0.{i}.9", **FAILED) for i in range(8)]

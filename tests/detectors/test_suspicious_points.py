@@ -26,6 +26,11 @@ SCANNERS = {
         (p, BROWSER)
         for p in ("/admin", "/backup", "/old", "/test", "/dev", "/api/v2", "/.env", "/config", "/db", "/private")
     ],
+    "a brute forcer of an API's routes": [
+        (f"/api/v1/{p}", BROWSER)
+        for p in ("admin", "backup", "debug", "internal", "keys", "metrics", "private", "secrets", "test", "users")
+    ],
+    "a brute forcer of folders": [(f"/{p}/index.html", BROWSER) for p in "abcdefghij"],
     "nikto": [(f"/{p}", "Mozilla/5.00 (Nikto/2.5.0) (Evasions:None)") for p in "abcdefghij"],
     "sqlmap": [(f"/item?id={i}%27%20AND%20{i}={i}--%20-", "sqlmap/1.8#stable") for i in range(10)],
     "a sql injector with a browser's name": [(f"/item?id=1%27%20OR%20{i}={i}--%20-", BROWSER) for i in range(10)],
@@ -53,6 +58,10 @@ PEOPLE = {
     "one odd request": [("/search?q=' or 1=1--", BROWSER, "", 200)],
     "a person lost on a rebuilt site": [
         (f"/chapter-{c}/page", BROWSER, "https://example.org/", 404) for c in "abcdefgh"
+    ],
+    "a fast crawler on a folder of dead pages": [(f"/blog/{c}", "Crawler/1.0", "", 404) for c in "abcdefghijklmnopqr"],
+    "a crawler on a rebuilt blog": [
+        (f"/2019/{month:02}/{c}.html", "Crawler/1.0", "", 404) for month in (1, 4, 7, 10) for c in "abcde"
     ],
     "a crawler finding one dead page a minute": [(f"/gone/{c}", "Crawler/1.0", "", 404) for c in "abcdefghijklm"],
 }  # fmt: skip
@@ -111,6 +120,17 @@ def test_a_refused_request_is_a_weak_sign(event, points):
     assert (sign[2] if sign else None) == points
 
 
-def test_objects_of_one_route_are_one_sign():
-    signs = {refused_route(Event(path=f"/users/{i}/mail", status=404), SITE)[1] for i in range(5)}
-    assert signs == {"/users/{id}/mail"}
+@pytest.mark.parametrize(
+    ("paths", "signs"),
+    [
+        ((f"/users/{i}/mail" for i in range(5)), 1),
+        (("/blog/a", "/blog/b?page=2", "/blog/2019"), 1),
+        (("/blog/a", "/blog/a.zip", "/blog/b.ZIP", "/blog/release-1.2"), 2),
+        (("/blog/a", "/news/a", "/news/2019/a"), 3),
+        (("/a", "/b", "/c.html", "/d.html"), 4),
+        (("/api/a", "/api/b", "/v1/users", "/v1/admin", "/v1/admin/x"), 5),
+        (("/api/users/1", "/api/users/2"), 1),
+    ],
+)
+def test_what_is_refused_counts_once_for_each_folder_and_each_name_at_the_root_or_of_an_api(paths, signs):
+    assert len({refused_route(Event(path=path, status=404), SITE)[1] for path in paths}) == signs

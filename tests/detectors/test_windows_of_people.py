@@ -5,7 +5,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
-from window_oracle import newcomer_findings, score_findings
+from window_oracle import (
+    newcomer_findings,
+    remembering_sequence_findings,
+    score_findings,
+    spared_streak_findings,
+)
 
 from detectors.finding import Action, Severity
 from detectors.rule import Kind, Rule
@@ -224,3 +229,80 @@ async def test_a_window_from_before_scores_does_not_stop_counting(redis: Redis):
     assert await fed(redis, scored(rule_of(Kind.SCORE, 5), (2, 100, ""))) == []
     await redis.set(key, msgspec.msgpack.encode({"t": [T0, T0 + 1], "v": [], "e": []}))
     assert len(await fed(redis, group(rule_of(Kind.COUNT, 3), [T0 + 2], []))) == 1
+
+
+USERS = ["a" * 16, "b" * 16, "c" * 16]
+
+
+@MANY
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 60), st.sampled_from([*USERS, *USERS, *USERS, "", "good"])), min_size=1, max_size=60
+    ),
+    entered=st.lists(st.tuples(st.integers(0, 1500), st.sampled_from(USERS[:2])), max_size=6),
+    n=st.integers(2, 5),
+    size=st.integers(1, 60),
+)  # fmt: skip
+async def test_streaks_without_the_users_of_the_address_agree_with_the_oracle(
+    redis: Redis, steps, entered, n, size
+):
+    """Who got in is known before the streak is counted, though some times of it lie behind those of failures."""
+    t, arrivals = T0, []
+    for ahead, user in steps:
+        t += ahead
+        arrivals.append((t, user))
+    came = sorted((T0 - 500 + at, user) for at, user in entered)
+    await redis.flushall()
+    if came:
+        await fed(redis, group(SHARED, *zip(*came, strict=True), SHARED_ADDRESS))
+    rule = rule_of(Kind.STREAK, n, 200, shared_from=5, spares_known=True, memory_ms=600)
+    value = {"good": 1, "": 0}
+    found = []
+    for start in range(0, len(arrivals), size):
+        part = arrivals[start : start + size]
+        found += await fed(redis, group(rule, [a for a, _ in part], [value.get(u, u) for _, u in part]))
+    assert found == spared_streak_findings(arrivals, came, n, 200, 600)
+
+
+async def test_what_known_users_fail_leaves_nothing_behind(redis: Redis):
+    await fed(redis, group(SHARED, [T0 - HOUR], [USERS[0]], SHARED_ADDRESS))
+    rule = rule_of(Kind.STREAK, 3, shared_from=5, spares_known=True)
+    failed = group(rule, [T0 + i for i in range(50)], [USERS[0]] * 50)
+    failed.evidence = [(T0 + i, "{}") for i in range(10)]
+    assert await fed(redis, failed) == []
+    assert not await redis.exists(window_key(0, rule.name, SUBJECT))
+    assert await fed(redis, group(rule, [T0 + 100 + i for i in range(3)], [USERS[0], USERS[1], 0])) == []
+    assert await fed(redis, group(rule, [T0 + 200], [USERS[2]])) == [(T0 + 101, T0 + 200, 3)]
+
+
+@MANY
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 60), st.sampled_from([0, 0, 0, 0, 1])), min_size=1, max_size=80),
+    n=st.integers(1, 4),
+    size=st.integers(1, 80),
+)
+async def test_sequences_that_remember_agree_with_the_oracle(redis: Redis, steps, n, size):
+    t, arrivals = T0, []
+    for ahead, good in steps:
+        t += ahead
+        arrivals.append((t, good))
+    await redis.flushall()
+    rule = rule_of(Kind.SEQUENCE, n, 200, memory_ms=300, spares_known=True)
+    found = []
+    for start in range(0, len(arrivals), size):
+        found += await fed(redis, group(rule, *zip(*arrivals[start : start + size], strict=True)))
+    assert found == remembering_sequence_findings(arrivals, n, 200, 300)
+
+
+@pytest.mark.parametrize("kind", [Kind.SEQUENCE, Kind.NEWCOMER])
+async def test_only_who_got_in_is_remembered_for_long(redis: Redis, kind):
+    rule = rule_of(kind, 5, memory_ms=30 * 24 * HOUR, spares_known=True)
+    bad, good = (0, 1) if kind is Kind.SEQUENCE else ("", "f" * 16)
+    key = window_key(0, rule.name, SUBJECT)
+    for start in range(0, 1000, 100):
+        await fed(redis, group(rule, [T0 + start + i for i in range(100)], [bad] * 100))
+    assert await redis.strlen(key) < 20 * 9 + 64
+    assert 0 < await redis.pttl(key) <= 2 * WINDOW + 15 * 60_000
+    await fed(redis, group(rule, [T0 + HOUR], [good]))
+    assert 29 * 24 * HOUR < await redis.pttl(key) <= 30 * 24 * HOUR
+    assert await redis.strlen(key) < 20 * 9 + 64

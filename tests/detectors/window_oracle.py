@@ -71,6 +71,40 @@ def streak_findings(arrivals: list[tuple[int, bool]], n: int, window: int) -> li
     return found
 
 
+def spared_streak_findings(
+    arrivals: list[tuple[int, str]], entered: list[tuple[int, str]], n: int, window: int, memory: int
+) -> list[tuple[int, int, int]]:
+    """n bad events in a row within a window, by user ('' for nobody known, 'good' for a success), in order of time.
+
+    What users failed who got in before, last within the memory, is left out.
+    """
+    counted = []
+    for t, user in arrivals:
+        times = [at for at, who in entered if who == user]
+        if not (times and min(times) <= t and t - max(times) <= memory):
+            counted.append((t, user == "good"))
+    return streak_findings(counted, n, window)
+
+
+def remembering_sequence_findings(
+    arrivals: list[tuple[int, bool]], n: int, window: int, memory: int
+) -> list[tuple[int, int, int]]:
+    """n bad events within a window before a good one, in order of time; 2n where another good one came before it."""
+    bad: list[int] = []
+    entered: list[int] = []
+    found = []
+    for t, good in arrivals:
+        if not good:
+            bad.append(t)
+            continue
+        need = 2 * n if any(t - at <= memory for at in entered) else n
+        entered.append(t)
+        if len(bad) >= need and t - bad[-need] < window:
+            found.append((bad[-need], t, need))
+            bad = []
+    return found
+
+
 def score_findings(arrivals: list[tuple[int, int, str]], n: int, window: int) -> list[tuple[int, int, int]]:
     """Findings of a score over (time, hundredths of a point, hash) in order of time.
 

@@ -103,7 +103,8 @@ def apache_signs(path: Path) -> list[tuple[datetime, str, float, str]]:
     """(time, address, points, page) of every suspicious request, by hand.
 
     The only attacks in this log are for three administration pages that are not there (a point each). The weak signs
-    are other pages that are refused or not there: half a point, a fifth where a link led there, once for each page.
+    are other pages that are refused or not there: half a point, a fifth where a link led there, once for each page at
+    the root, and below for each folder and ending. There is no API here.
     """
     signs = []
     for line in path.read_text("utf-8", "replace").splitlines():
@@ -115,7 +116,11 @@ def apache_signs(path: Path) -> list[tuple[datetime, str, float, str]]:
             assert status == "404"
             signs.append((at, address, 1.0, ""))
         elif status in ("400", "403", "404", "405", "410") and not page.lower().endswith(BY_ITSELF):
-            signs.append((at, address, 0.5 if referer == "-" else 0.2, page.rstrip("/")))
+            parts = page.rstrip("/").split("/")
+            if len(parts) > 2:
+                stem, dot, ending = parts[-1].rpartition(".")
+                parts[-1] = f"* {ending}" if dot and stem and ending.isalpha() and len(ending) <= 5 else "*"
+            signs.append((at, address, 0.5 if referer == "-" else 0.2, "/".join(parts)))
     return signs
 
 

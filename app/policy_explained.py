@@ -1,0 +1,73 @@
+"""The policy's words about clients, addresses and keys, as people are shown them, defaults included."""
+
+from dataclasses import dataclass
+
+from app.policy import Policy
+from detectors.own_keys import prefix_of
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedClient:
+    """An entry of `trusted_clients`."""
+
+    user_agent: str
+    networks: tuple[str, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedPrefix:
+    """An entry of `own_keys`: the prefix only, never a key."""
+
+    prefix: str
+    description: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What holds for all rules alike."""
+
+    shared_addresses: int
+    """Users of one address that make it a shared one; 0: none do."""
+    verified_bots: bool
+    on_dns_failure: str
+    """What becomes of a bot that cannot be verified: block, alert."""
+    trusted_clients: tuple[ExplainedClient, ...]
+    own_keys: tuple[ExplainedPrefix, ...]
+
+
+def explained(policy: Policy) -> Explained:
+    """What a policy says of clients, addresses and keys."""
+    return Explained(
+        shared_addresses=policy.shared_from,
+        verified_bots=policy.verified_bots,
+        on_dns_failure=policy.on_dns_failure.value,
+        trusted_clients=tuple(
+            ExplainedClient(client.user_agent, client.networks, client.note)
+            for client in policy.trusted_clients
+        ),
+        own_keys=tuple(
+            ExplainedPrefix(prefix_of(key), key.description, key.severity.value) for key in policy.own_keys
+        ),
+    )
+
+
+def lines_of(found: Explained) -> list[str]:
+    """The same in sentences, one a line."""
+    users = found.shared_addresses
+    lines = [
+        f"shared_addresses: an address from which {users} users get in is not blocked, its limits are higher"
+        if users
+        else "shared_addresses: none; an office or a carrier is blocked like anybody else",
+        f"verified_bots: search engines' bots are verified before a block; where the DNS fails, {found.on_dns_failure}"
+        if found.verified_bots
+        else "verified_bots: off; a search engine's bot is blocked like anybody else",
+    ]
+    for client in found.trusted_clients:
+        note = f" ({client.note})" if client.note else ""
+        lines.append(
+            f"trusted_clients: {client.user_agent!r} from {', '.join(client.networks)} does not count{note}"
+        )
+    lines += [f"own_keys: {key.prefix}... is {key.severity}: {key.description}" for key in found.own_keys]
+    return lines
