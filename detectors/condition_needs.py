@@ -4,7 +4,7 @@ With it the engine leaves most events alone: it looks at those with one of a few
 of a few literals, which the one scan for all patterns finds on the way.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import reduce
 
 import msgspec
@@ -18,16 +18,29 @@ STATUSES = range(100, 600)
 """Those that an event may have: ingest lets no other pass."""
 SHORTEST_LITERAL = 4
 """Shorter ones stand in most records, and finding them often costs more than looking."""
-MOST_LITERALS = 256
-"""Of one rule; one with more looks at every event."""
 EVERYTHING_COSTS = 1000
+COMMON_COSTS = 200
+"""Of a literal that stands in ordinary lines: as many events as any ordinary status, and more to read."""
 _ORDINARY_STATUSES = frozenset({200, 201, 204, 206, 301, 302, 304})
+_ORDINARY = """
+203.0.113.9 - - [23/nov/2026:10:00:00 +0000] "get /index.html?id=1&page=2&lang=en&q=a+b http/1.1" 200 512
+"https://www.example.com/" "mozilla/5.0 (windows nt 10.0; win64; x64) applewebkit/537.36 (khtml, like gecko)
+chrome/130.0.0.0 safari/537.36 edg/130.0.0.0" "http://www.example.org/" "mozilla/4.0 (compatible; msie 6.0;
+windows nt 5.1)" "mozilla/5.0 (macintosh; intel mac os x 10_15_7) version/17.5" "mozilla/5.0 (x11; ubuntu; linux x86_64;
+rv:130.0) gecko/20100101 firefox/130.0" "mozilla/5.0 (iphone; cpu iphone os 17_5 like mac os x) mobile/15e148"
+"mozilla/5.0 (linux; android 10; k)" "mozilla/5.0 (compatible; googlebot/2.1; +http://www.google.com/bot.html)"
+"post /index.php" "put " "delete " "head " "options " "patch " /images/logo.png /style.css /app.js /favicon.ico .jpg
+/api/v1/users/1 /search /login /static/ /assets/ {"timestamp": "client_ip": "method": "path": "status": "user_agent":
+"host": "request_id": "message": "referer": "duration_ms": "bytes": "user": "level": "info" "log": "request": "time":
+"remote_addr": "body_bytes_sent": "http_user_agent": "http_referer": "x-forwarded-for" python-requests/2.32 curl/8.5.0
+""".replace("\n", " ")
+"""What ordinary traffic is full of: made-up lines. A literal in it selects so much that any other is better."""
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.:@")
 """Characters that stand in a record as they stand in the field. Others may be escaped there (quotes, slashes, `<`),
 joined (commas), folded (slashes), or written with another case outside ASCII."""
 _OF_NUMBERS = frozenset("0123456789.e+-")
-_LITERAL_OPS = frozenset({Op.EQUALS, Op.CONTAINS, Op.STARTS, Op.ENDS})
-_NO_LITERALS = NUMBERS | {"ip", "timestamp", "outcome", "category"}
+LITERAL_OPS = frozenset({Op.EQUALS, Op.CONTAINS, Op.STARTS, Op.ENDS})
+WITHOUT_LITERALS = NUMBERS | {"ip", "timestamp", "outcome", "category"}
 """Their values are brought to a form of ours, so the record need not hold them."""
 
 
@@ -39,6 +52,10 @@ class Needs(msgspec.Struct, frozen=True):
     """In small letters. One stands in the record in any case, or the record has escapes that could hide it."""
     is_decoded: bool = False
     """A literal is one of a decoded field: disguises other than plain escapes could hide it too."""
+    regexes: frozenset[str] = frozenset()
+    """One is found in a field's text; where records are scanned there are none (event_texts.py has them)."""
+    fields: frozenset[str] = frozenset()
+    """Whose texts hold the literals and regexes, where not the record does."""
     outcome: bool = False
     """An outcome is present."""
     key: bool = False
@@ -53,26 +70,48 @@ class Needs(msgspec.Struct, frozen=True):
         cost = 100 if self.statuses & _ORDINARY_STATUSES else 3 if self.statuses else 0
         if self.literals:
             shortest = min(map(len, self.literals))
-            cost += (60 if shortest == SHORTEST_LITERAL else 10 if shortest < 7 else 2) + len(
+            cost += (60 if shortest <= SHORTEST_LITERAL else 10 if shortest < 7 else 2) + len(
                 self.literals
             ) // 8
-        return cost + 20 * self.outcome + 50 * self.key
+            cost += COMMON_COSTS * any(map(is_common, self.literals))
+        return cost + 40 * bool(self.regexes) + 20 * self.outcome + 50 * self.key
+
+    @property
+    def is_dear(self) -> bool:
+        """Whether nearly every event has what is needed: it is as well to look at all of them."""
+        return self.everything or any(map(is_common, self.literals))
 
 
 ANYTHING = Needs(everything=True)
+NOTHING = Needs()
 
 
-def needs_of(condition: Condition) -> Needs:
-    """What must hold for a match. Raises: ConfigError as matcher_of does."""
+FIELD_MARKS = "\n" + "".join(map(chr, range(0x0E, 0x20)))
+"""A field's text begins with a line break and one of these control characters, which have no case."""
+
+
+def is_common(literal: str) -> bool:
+    """Whether a literal stands in ordinary lines, or a field of one begins with it."""
+    return (literal.strip(FIELD_MARKS) if literal.startswith("\n") else literal) in _ORDINARY
+
+
+def needs_of(condition: Condition, literals_of: Callable[[Test], Needs | None] | None = None) -> Needs:
+    """What must hold for a match. Raises: ConfigError as matcher_of does.
+
+    `literals_of`: what a comparison of texts needs; without it, what the record must hold.
+    """
     match condition:
         case Test():
-            return _of_test(condition)
+            return _of_test(condition, literals_of or _in_record)
         case All(parts):
-            return _of_all([needs_of(part) for part in parts])
+            return _of_all([needs_of(part, literals_of) for part in parts])
         case Any(parts):
-            return _one_of(needs_of(part) for part in parts)
+            return one_of(needs_of(part, literals_of) for part in parts)
         case Not(Not(part)):
-            return needs_of(part)
+            return needs_of(part, literals_of)
+        case Not(Test(op=Op.EXISTS) as test):
+            values = tuple(value for value in (True, False) if value not in test.values)
+            return needs_of(Test(test.field, Op.EXISTS, values), literals_of) if values else NOTHING
         case Not():
             return ANYTHING
 
@@ -85,33 +124,44 @@ def _of_all(parts: list[Needs]) -> Needs:
     return min(parts, key=lambda part: (part.cost(), len(part.statuses)), default=ANYTHING)
 
 
-def _one_of(parts: Iterable[Needs]) -> Needs:
+def one_of(parts: Iterable[Needs]) -> Needs:
+    """What an event needs that meets any of several."""
     found = Needs()
     for part in parts:
         found = Needs(
             found.statuses | part.statuses,
             found.literals | part.literals,
             found.is_decoded or part.is_decoded,
+            found.regexes | part.regexes,
+            found.fields | part.fields,
             found.outcome or part.outcome,
             found.key or part.key,
             found.everything or part.everything,
         )
-    return ANYTHING if found.everything or len(found.literals) > MOST_LITERALS else found
+    return ANYTHING if found.everything else found
 
 
-def _of_test(test: Test) -> Needs:
+def _of_test(test: Test, literals_of: Callable[[Test], Needs | None]) -> Needs:
     if test.op is Op.EXISTS and False in test.values:
-        return ANYTHING
+        absent = test.field not in WITHOUT_LITERALS and True not in test.values
+        return (literals_of(test) if absent else None) or ANYTHING
     if test.field == "status":
         matches = matcher_of(test)
         return Needs(frozenset(status for status in STATUSES if matches(Event(status=status), b"")))
     if test.field == "outcome":
         return Needs(outcome=True)
-    if test.op in _LITERAL_OPS and test.field not in _NO_LITERALS:
-        literals = {_literal(str(value), test.field) for value in test.values}
-        if "" not in literals and len(literals) <= MOST_LITERALS:
-            return Needs(literals=frozenset(literals), is_decoded=test.field in DECODED)
-    return Needs(key=True) if test.field == "api_key_id" else ANYTHING
+    found = None if test.field in WITHOUT_LITERALS else literals_of(test)
+    return found or (Needs(key=True) if test.field == "api_key_id" else ANYTHING)
+
+
+def _in_record(test: Test) -> Needs | None:
+    """What the record must hold; None where nothing can be said."""
+    if test.op not in LITERAL_OPS:
+        return None
+    literals = {_literal(str(value), test.field) for value in test.values}
+    if "" in literals:
+        return None
+    return Needs(literals=frozenset(literals), is_decoded=test.field in DECODED)
 
 
 def _literal(text: str, field: str) -> str:

@@ -1,23 +1,29 @@
 """The operator's own rules: their condition alone says which events count.
 
-Looks at: what the condition needs (condition_needs.py); most events need no look at all.
+Looks at: what the conditions need of a record (condition_needs.py), or every event where one of them needs next to
+nothing. All own rules are asked together: the texts of an event are scanned once for all of them (event_texts.py), and
+the conditions that may be met are evaluated.
 Source: the policy's `rules:`, and Sigma rules.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from detectors.condition_fields import reader_of
 from detectors.condition_matching import matcher_of
-from detectors.condition_needs import ANYTHING, Needs, needs_of
+from detectors.condition_needs import ANYTHING, NOTHING, needs_of, one_of
 from detectors.condition_words import matched_part_of
 from detectors.conditions import All, Any, Condition
 from detectors.detector import Detector, Look, Surroundings, Verdict
+from detectors.event_texts import EventTexts
 from detectors.rule import Rule
 from detectors.scanner import ENCODED, Tag
 
 MOST_LITERALS = 2_000
-"""Of all own rules together: compiling the scan takes a few milliseconds for each. Rules past that look at every
-event."""
+"""Of all own rules together: compiling the scan takes a while for each. With more every event is looked at."""
+FEWEST_TOGETHER = 5
+"""Fewer rules are asked one by one: that costs less than one scan of the event's texts."""
+OWN_WORDS = "own_rules"
+"""Tag of a record that holds what an own rule needs."""
 HEX_ESCAPES = "hex_escapes"
 """Tag of a record with `\\xNN` for a character of ASCII, which is undone when the record is decoded."""
 DISGUISES = "disguises"
@@ -32,16 +38,48 @@ _DISGUISE = (
 )
 
 
-class OwnRule(Detector):
-    """Asks the condition."""
+class OwnRules:
+    """All own rules of an engine, asked as one: the first detector looks at events on behalf of all of them."""
 
-    def __init__(self, rule: Rule, site: Surroundings, needs: Needs) -> None:
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.needs = {rule.name: needs_of(_wanted(rule)) for rule in rules}
+        self.wanted = one_of(self.needs.values())
+        """What an event has that is looked at."""
+        if self.wanted.is_dear or len(self.wanted.literals) > MOST_LITERALS:
+            self.wanted = ANYTHING
+        self._conditions = [_wanted(rule) for rule in rules]
+        self._detectors: list[OwnRule] = []
+        self._texts: EventTexts | None = None
+
+    def join(self, detector: "OwnRule") -> bool:
+        """Takes in the detector of the next rule; whether it is the first. They come in the order of the rules."""
+        self._detectors.append(detector)
+        if len(self._detectors) == len(self._conditions) >= FEWEST_TOGETHER:
+            self._texts = EventTexts(self._conditions)
+        return len(self._detectors) == 1
+
+    def judge(self, look: Look) -> Iterable[Verdict]:
+        """The verdicts of all rules."""
+        if self._texts is None:
+            asked = self._detectors
+        else:
+            asked = [self._detectors[number] for number in self._texts.may_meet(look.event, look.record)]
+        return [verdict for detector in asked for verdict in detector.verdicts(look)] if asked else ()
+
+
+class OwnRule(Detector):
+    """Asks the condition; the first one of an engine those of all of them."""
+
+    def __init__(self, rule: Rule, site: Surroundings, together: OwnRules) -> None:
         super().__init__(rule, site)
-        self.statuses = needs.statuses
-        self.outcomes, self.keys, self.everything = needs.outcome, needs.key, needs.everything
-        if needs.literals:
-            tags = {tag_of(rule.name), ENCODED, HEX_ESCAPES}
-            self.tags = frozenset(tags | {DISGUISES} if needs.is_decoded else tags)
+        self._together = together
+        if together.join(self):
+            wanted = together.wanted
+            self.statuses = wanted.statuses
+            self.outcomes, self.keys, self.everything = wanted.outcome, wanted.key, wanted.everything
+            if wanted.literals:
+                tags = {OWN_WORDS, ENCODED, HEX_ESCAPES}
+                self.tags = frozenset(tags | {DISGUISES} if wanted.is_decoded else tags)
         where = _where(rule)
         self._counts = matcher_of(where, site.trusted), matched_part_of(where, site.trusted)
         then = rule.then
@@ -55,6 +93,10 @@ class OwnRule(Detector):
         self._read = reader_of(rule.distinct_field, site.trusted) if rule.distinct_field else None
 
     def judge(self, look: Look) -> Iterable[Verdict]:
+        """The verdicts of all own rules."""
+        return self._together.judge(look)
+
+    def verdicts(self, look: Look) -> Iterable[Verdict]:
         """One verdict where the condition is met; of a sequence also one where its end is, which comes first.
 
         Of a rule with parts one for each part that is met, whose name is what must differ.
@@ -81,33 +123,26 @@ class OwnRule(Detector):
         return found
 
 
-def tag_of(name: str) -> str:
-    """The tag of records that hold a literal of this rule."""
-    return f"rule:{name}"
+def needs_of_rules(rules: Iterable[Rule]) -> dict[str, OwnRules]:
+    """The own rules among these, by their names; each is given to its detector."""
+    own = [rule for rule in rules if rule.is_own]
+    return dict.fromkeys((rule.name for rule in own), OwnRules(own)) if own else {}
 
 
-def needs_of_rules(rules: Iterable[Rule]) -> dict[str, Needs]:
-    """What each own rule needs to see, by its name; bounded over all of them."""
-    found: dict[str, Needs] = {}
-    literals = 0
-    for rule in rules:
-        if rule.is_own:
-            where = _where(rule)
-            needs = needs_of(where if rule.then is None else Any((where, rule.then)))
-            literals += len(needs.literals)
-            found[rule.name] = needs if literals <= MOST_LITERALS else ANYTHING
-    return found
-
-
-def tags_for(needs: Mapping[str, Needs]) -> Iterator[Tag]:
+def tags_for(own: Mapping[str, OwnRules]) -> Iterator[Tag]:
     """What the scan must look for on behalf of own rules."""
-    for name, need in needs.items():
-        for literal in sorted(need.literals):
-            yield Tag(tag_of(name), (literal,))
-    if any(need.literals for need in needs.values()):
+    wanted = next((together.wanted for together in own.values()), NOTHING)
+    for literal in sorted(wanted.literals):
+        yield Tag(OWN_WORDS, (literal,))
+    if wanted.literals:
         yield Tag(HEX_ESCAPES, expression=_HEX_ESCAPE)
-    if any(need.is_decoded for need in needs.values()):
+    if wanted.is_decoded:
         yield Tag(DISGUISES, expression=_DISGUISE)
+
+
+def _wanted(rule: Rule) -> Condition:
+    """What an event meets that this rule says anything of."""
+    return _where(rule) if rule.then is None else Any((_where(rule), rule.then))
 
 
 def _where(rule: Rule) -> Condition:

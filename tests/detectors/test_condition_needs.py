@@ -1,6 +1,5 @@
 """What a condition needs: no event that meets it is passed over, and few others are looked at."""
 
-import random
 from types import SimpleNamespace
 
 import msgspec
@@ -12,15 +11,15 @@ from hypothesis import strategies as st
 from app.ingest.decode import decode_lines
 from detectors.addresses import Networks
 from detectors.condition_matching import matcher_of
-from detectors.condition_needs import ANYTHING, MOST_LITERALS, Needs, needs_of
+from detectors.condition_needs import ANYTHING, NOTHING, Needs, needs_of
 from detectors.conditions import All, Any, Condition, Not, Op
 from detectors.conditions import Test as Comparison
-from detectors.detector import Detector
+from detectors.detector import Detector, Look
 from detectors.engine import Engine
 from detectors.event import Batch, Event
+from detectors.event_texts import MOST_REGEXES, EventTexts
 from detectors.finding import Action, Severity
-from detectors.own_rule import MOST_LITERALS as MOST_LITERALS_OF_ALL
-from detectors.own_rule import OwnRule, needs_of_rules, tags_for
+from detectors.own_rule import MOST_LITERALS, OwnRule, needs_of_rules, tags_for
 from detectors.rule import Rule
 from detectors.scanner import Scanner
 
@@ -48,9 +47,9 @@ def wants(detector: Detector, event: Event, hits: list[object]) -> bool:
 
 def is_looked_at(condition: Condition, event: Event, record: bytes) -> bool:
     rule = rule_of("mine", condition)
-    needs = needs_of_rules([rule])
-    detector = OwnRule(rule, SimpleNamespace(trusted=Networks()), needs["mine"])  # type: ignore[arg-type]
-    hits = Scanner((), tags_for(needs)).scan([record]).get(0, [])
+    own = needs_of_rules([rule])
+    detector = OwnRule(rule, SimpleNamespace(trusted=Networks()), own["mine"])  # type: ignore[arg-type]
+    hits = Scanner((), tags_for(own)).scan([record]).get(0, [])
     return wants(detector, event, list(hits))
 
 
@@ -60,6 +59,7 @@ def test_every_event_that_meets_a_condition_is_looked_at(case: tuple[Event, byte
     event, record, condition = case
     if matcher_of(condition)(event, record):
         assert is_looked_at(condition, event, record), needs_of(condition)
+        assert EventTexts([condition]).may_meet(event, record) == [0]
 
 
 DISGUISES = (
@@ -84,6 +84,50 @@ def test_a_word_in_any_disguise_of_the_decoded_path_is_looked_at(record: bytes) 
     assert needs_of(condition).literals == {"export"}
     assert matcher_of(condition)(event, record), event.path
     assert is_looked_at(condition, event, record)
+    assert EventTexts([condition]).may_meet(event, record) == [0]
+
+
+OF_EVERY_SORT = (
+    of("path", Op.CONTAINS, "/export"), of("target", Op.STARTS, "/Report"), of("decoded_target", Op.ENDS, "?Q=1"),
+    of("decoded_path", Op.EQUALS, "/a/b"), of("user_agent", Op.EXISTS, False), Not(of("user", Op.EXISTS, True)),
+    of("user_agent", Op.EQUALS, "\u03a3\u0391\u03a3"), of("user_agent", Op.REGEX, "(?i)kelvin"),
+    of("path", Op.REGEX, "^/x[0-9]+$"),
+    of("record", Op.REGEX, "zzz+y"), of("record", Op.CONTAINS, "Out Of Cheese"), of("path", Op.REGEX, "[0-9]{7}"),
+    of("status", Op.EQUALS, 418), of("outcome", Op.EQUALS, "failure"), of("api_key_id", Op.REGEX, "^k"),
+    of("user_agent", Op.CONTAINS, "x" * 1000), of("user_agent", Op.ENDS, "y" * 1000), of("user", Op.CONTAINS, ""),
+)  # fmt: skip
+OF_EACH = (
+    Event(path="/my/EXPORT/7"), Event(path="/report", query="x=1"), Event(path="/z?q=1"), Event(path="/A/./%62"),
+    Event(user_agent="-"), Event(user="", user_agent="x"), Event(user_agent="\u03c3\u03b1\u03c2"),
+    Event(user_agent="0 \u212aelvin"), Event(path="/x123"), Event(message="zzzzy"), Event(message="out of cheese"),
+    Event(path="/1234567"), Event(status=418), Event(outcome="failure"), Event(api_key_id="key"),
+    Event(user_agent="X" * 1000), Event(user_agent="Y" * 1001), Event(user="anybody"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(OF_EACH)))
+def test_the_texts_of_an_event_name_every_rule_that_it_meets(number: int) -> None:
+    event = OF_EACH[number]
+    record = (event.message or "").encode()
+    met = [n for n, condition in enumerate(OF_EVERY_SORT) if matcher_of(condition)(event, record)]
+    assert number in met
+    assert set(met) <= set(EventTexts(OF_EVERY_SORT).may_meet(event, record))
+
+
+def test_the_texts_of_an_ordinary_event_name_no_rule_about_other_things() -> None:
+    event = Event(path="/a?b=1&c=%20", method="GET", user_agent="Mozilla/5.0", user="alice", status=200)
+    record = b'"GET /a?b=1&c=%20 HTTP/1.1" 200 "Mozilla/5.0"'
+    looked_for = [
+        of("target", Op.CONTAINS, "='1"), All((of("method", Op.EQUALS, "GET"), of("path", Op.ENDS, "/b"))),
+        of("user_agent", Op.EQUALS, "Mozilla/4.0"), of("user_agent", Op.EXISTS, False),
+        of("path", Op.REGEX, "e{2}xport"),
+    ]  # fmt: skip
+    assert EventTexts(looked_for).may_meet(event, record) == []
+
+
+def test_rules_with_too_many_regexes_are_asked_about_every_event() -> None:
+    conditions = [of("path", Op.REGEX, f"word{number}") for number in range(MOST_REGEXES + 2)]
+    assert EventTexts(conditions).may_meet(Event(path="/"), b"") == [MOST_REGEXES, MOST_REGEXES + 1]
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
@@ -114,6 +158,8 @@ def test_the_engine_passes_no_matching_event_over(data: st.DataObject) -> None:
         (of("status", Op.GTE, 500), Needs(statuses=frozenset(range(500, 600)))),
         (of("status", Op.STARTS, "40"), Needs(statuses=frozenset(range(400, 410)))),
         (of("status", Op.EXISTS, False), ANYTHING),
+        (Not(of("status", Op.EXISTS, False)), Needs(statuses=frozenset(range(100, 600)))),
+        (Not(of("user", Op.EXISTS, True, False)), NOTHING),
         (of("path", Op.STARTS, "/api/export/"), Needs(literals=frozenset({"export"}))),
         (of("decoded_path", Op.ENDS, "/Admin.PHP"), Needs(literals=frozenset({"admin.php"}), is_decoded=True)),
         (of("user_agent", Op.CONTAINS, "evil bot", "sqlmap"), Needs(literals=frozenset({"evil", "sqlmap"}))),
@@ -153,18 +199,31 @@ def test_of_several_needs_the_cheapest_is_chosen_and_statuses_narrow_each_other(
     assert needs_of(Any((ok, anything))) == ANYTHING
 
 
-def test_literals_are_bounded_for_a_rule_and_for_all_rules_together() -> None:
+def test_rules_with_too_many_literals_or_common_ones_look_at_every_event() -> None:
     words = [f"word{number:05d}" for number in range(MOST_LITERALS + 1)]
-    assert needs_of(of("path", Op.CONTAINS, *words)) == ANYTHING
-    rules = [
-        rule_of(f"rule_{n}", of("path", Op.CONTAINS, *random.Random(n).sample(words, 250))) for n in range(10)
-    ]
-    needs = needs_of_rules(rules)
-    assert sum(len(need.literals) for need in needs.values()) <= MOST_LITERALS_OF_ALL
-    assert [need.everything for need in needs.values()] == [False] * 8 + [True] * 2
+    few, many = (
+        rule_of("few", of("path", Op.CONTAINS, *words[1:])),
+        rule_of("many", of("path", Op.CONTAINS, *words)),
+    )
+    assert not needs_of_rules([few])["few"].wanted.everything
+    assert needs_of_rules([many])["many"].wanted == ANYTHING
+    common = rule_of("common", of("user_agent", Op.CONTAINS, "Mozilla", "evilbot"))
+    assert needs_of_rules([common])["common"].wanted == ANYTHING
+    both = All((of("user_agent", Op.CONTAINS, "Mozilla"), of("path", Op.CONTAINS, "export")))
+    assert needs_of(both).literals == {"export"}
 
 
 def test_a_sequence_needs_what_either_part_needs() -> None:
     rule = rule_of("mine", of("status", Op.EQUALS, 401))
     rule = msgspec.structs.replace(rule, then=of("path", Op.CONTAINS, "export"))
-    assert needs_of_rules([rule])["mine"] == Needs(frozenset({401}), frozenset({"export"}))
+    assert needs_of_rules([rule])["mine"].wanted == Needs(frozenset({401}), frozenset({"export"}))
+
+
+def test_only_the_first_own_rule_of_an_engine_looks_at_events() -> None:
+    rules = [rule_of(f"rule{n}", of("path", Op.CONTAINS, f"word{n}")) for n in range(3)]
+    own, site = needs_of_rules(rules), SimpleNamespace(trusted=Networks())
+    first, *others = [OwnRule(rule, site, own[rule.name]) for rule in rules]  # type: ignore[arg-type]
+    assert first.tags
+    assert not any(other.tags or other.everything or other.statuses for other in others)
+    verdicts = list(first.judge(Look(Event(path="/word1/word2"), b"", [])))
+    assert [verdict.rule.name for verdict in verdicts] == ["rule1", "rule2"]
