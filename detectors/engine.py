@@ -87,12 +87,12 @@ class Engine:
         self._on_applied = on_applied
         site, trusted = site or Site(), trusted_proxies or Networks()
         rules = [_for_shared(rule, site.shared_from) for rule in rules]
-        needs = needs_of_rules(rules)
+        own = needs_of_rules(rules)
         tags = (
             Tag(LOGIN, site.login_paths),
             Tag(LOGIN_FORM, site.login_forms),
             Tag(HEALTH, site.health_paths),
-            *tags_for(needs),
+            *tags_for(own),
             Tag(MASKED, () if masks is None else (MASK,)),
         )
         patterns = load_patterns("keys") + load_patterns("attacks")
@@ -109,7 +109,7 @@ class Engine:
             named=frozenset(rule.name for rule in rules),
         )
         self.clients = TrustedClients(trusted_clients, trusted)
-        self._roster = Roster(rules, around, needs, self.clients, on_failure)
+        self._roster = Roster(rules, around, own, self.clients, on_failure)
         self._gatherer = Gatherer(self.secrets, trusted)
 
     async def process(self, batch: Batch) -> Processed:

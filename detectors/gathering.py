@@ -87,6 +87,8 @@ class Gatherer:
         kind = verdict.rule.kind
         if kind is Kind.DISTINCT:
             return [_hash(self._value(verdict, event) or "")]
+        if kind is Kind.STREAK and verdict.rule.spares_known and not verdict.good and event.user:
+            return [_hash(event.user)]
         if kind in (Kind.STREAK, Kind.SEQUENCE):
             return [int(verdict.good)]
         if kind is Kind.SCORE:

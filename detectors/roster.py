@@ -12,7 +12,6 @@ from detectors.api_key_exposure import ApiKeyExposure
 from detectors.auth_failures import AuthFailures
 from detectors.client_error_rate import ClientErrorRate
 from detectors.condition_matching import matcher_of
-from detectors.condition_needs import Needs
 from detectors.credential_stuffing import CredentialStuffing
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.distributed_brute_force import DistributedBruteForce
@@ -24,7 +23,7 @@ from detectors.key_shared import KeyShared
 from detectors.leaked_key_in_use import LeakedKeyInUse
 from detectors.not_found_churn import NotFoundChurn
 from detectors.object_enumeration import ObjectEnumeration
-from detectors.own_rule import OwnRule
+from detectors.own_rule import OwnRule, OwnRules
 from detectors.password_spraying import PasswordSpraying
 from detectors.rate_limit_violations import RateLimitViolations
 from detectors.rule import Kind, Rule
@@ -70,15 +69,15 @@ class Roster:
         self,
         rules: Sequence[Rule],
         around: Surroundings,
-        needs: Mapping[str, Needs],
+        own: Mapping[str, OwnRules],
         clients: TrustedClients,
         on_failure: Callable[[str, Exception], object],
     ) -> None:
-        """`needs`: of each of the operator's own rules. `on_failure` is told the name of a detector that raised."""
+        """`own`: the operator's own rules by name. `on_failure` is told the name of a detector that raised."""
         self._clients = clients
         self._on_failure = on_failure
         looking = [rule for rule in rules if rule.is_own or rule.name in DETECTORS]
-        made = [(rule, _detector_of(rule, around, needs)) for rule in looking]
+        made = [(rule, _detector_of(rule, around, own)) for rule in looking]
         self._narrowed = {
             detector: matcher_of(rule.where, around.trusted)
             for rule, detector in made
@@ -143,8 +142,8 @@ class Roster:
             return ()
 
 
-def _detector_of(rule: Rule, around: Surroundings, needs: Mapping[str, Needs]) -> Detector:
-    return OwnRule(rule, around, needs[rule.name]) if rule.is_own else DETECTORS[rule.name](rule, around)
+def _detector_of(rule: Rule, around: Surroundings, own: Mapping[str, OwnRules]) -> Detector:
+    return OwnRule(rule, around, own[rule.name]) if rule.is_own else DETECTORS[rule.name](rule, around)
 
 
 def _tally_of(rule: Rule, trusted: Networks, clients: TrustedClients) -> Tally:

@@ -2,6 +2,8 @@
 
 A refused API key (`api_key_id`, no user, no login path) does not count: nobody finds a key by trying slowly, and a
 client with an expired one goes on all day (benchmarks/behaviour.py); many different keys are token_cracking.
+Where the policy speaks of shared addresses, what a user fails who got in from this address within a week does not count
+either: that is a device with an old password.
 Default: 30 failures in 24 hours without a success from one address, which is then blocked; and, told from these, half
 as many within a 24th of the window (15 in an hour) and twice as many within seven windows (60 in a week).
 Source: ATT&CK T1110.001; OWASP ASVS 2.2.1 allows no more than 100 failures an hour for one account, NIST SP 800-63B
@@ -27,7 +29,8 @@ class SlowBruteForce(Detector):
         phrase="{subject} failed to log in {times} and never got in",
         what=(
             "One attempt every few minutes passes under every limit per minute, but adds up over "
-            "hours. Counted are the failed authentications of one address; a success starts over."
+            "hours. Counted are the failed authentications of one address; a success starts over. "
+            "Those of a user who lately got in from there are left out (`shared_addresses`)."
         ),
         needs=(
             "`client_ip`, `path` and `status`, or `outcome`; successful logins must be in the log as well."
@@ -41,7 +44,8 @@ class SlowBruteForce(Detector):
             "addresses that try the same accounts."
         ),
         wrong=(
-            "A phone, a mail client or a job with an old password: tell its owner, and lift the "
+            "A phone, a mail client or a job with an old password, whose user never logs in from "
+            "there: tell its owner, and lift the "
             "block with `bartizan blocks remove ID --reason ...`. If successful logins are not "
             "logged, nothing starts over: log them, or raise the threshold."
         ),
@@ -54,6 +58,7 @@ class SlowBruteForce(Detector):
 
     def __init__(self, rule: Rule, site: Surroundings) -> None:
         super().__init__(rule, site)
+        rule = msgspec.structs.replace(rule, spares_known=True)
         spans = (
             (max(2, rule.threshold // 2), rule.window_ms // 24),
             (2 * rule.threshold, 7 * rule.window_ms),

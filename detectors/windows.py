@@ -137,7 +137,9 @@ class Windows:
         aside: dict[int, list[Group]] = {}
         for group in groups:
             shard = self.shard_of(group.subject)
-            (aside if group.is_aside else by_shard).setdefault(shard, []).append(group)
+            groups_of = (aside if group.is_aside else by_shard).setdefault(shard, [])
+            # Who got in is written down before the others of the batch ask for it.
+            groups_of.insert(0 if group.rule.kind is Kind.SHARED else len(groups_of), group)
         if mark is not None:
             by_shard.setdefault(self.shard_of(mark), [])
         for shard in by_shard.keys() & aside.keys():

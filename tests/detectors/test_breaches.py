@@ -266,3 +266,17 @@ async def test_without_the_policys_word_no_address_is_shared(redis: Redis):
     people = [at(-2 * HOUR, client_ip=OFFICE, **ENTERED, user=f"user{i}") for i in range(6)]
     failures = [at(i * 100, client_ip=OFFICE, **FAILED) for i in range(10)]
     assert await found(redis, [*people, *failures], "auth_failures") == [("auth_failures", OFFICE)]
+
+
+async def test_a_device_with_an_old_password_is_no_guesser_where_its_user_gets_in(redis: Redis):
+    entered = at(-HOUR, client_ip=HOME, **ENTERED)
+    device = [at(i * 20 * MINUTE, client_ip=HOME, **FAILED) for i in range(60)]
+    assert await found(redis, [entered, *device], "slow_brute_force", shared_from=5) == []
+    stranger = [at(i * 20 * MINUTE, client_ip=HOME, **{**FAILED, "user": "root"}) for i in range(60)]
+    rules = {rule for rule, _ in await found(redis, stranger, "slow_brute_force", shared_from=5)}
+    assert rules == {"slow_brute_force"}
+
+
+async def test_a_device_of_nobody_who_got_in_is_a_guesser(redis: Redis):
+    device = [at(i * 20 * MINUTE, client_ip=HOME, **FAILED) for i in range(30)]
+    assert await found(redis, device, "slow_brute_force", shared_from=5) == [("slow_brute_force", HOME)]

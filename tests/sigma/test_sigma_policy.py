@@ -148,5 +148,5 @@ def test_policy_explain_says_what_a_temporal_correlation_counts(home):
     section = "correlation: {type: temporal, rules: [one-id, two-id], group-by: c-ip, timespan: 5m}"
     (home / "sigma" / "z.yml").write_text(f"title: Both\n{section}\n")
     done = CliRunner().invoke(cli, ["explain", str(home / "policy.yaml"), "--json"])
-    (row,) = [row for row in map(json.loads, done.output.splitlines()) if row["rule"] == "sigma_both"]
+    (row,) = [row for row in map(json.loads, done.output.splitlines()) if row.get("rule") == "sigma_both"]
     assert row["fires_at"] == "2 different rules in 5m, per ip"
