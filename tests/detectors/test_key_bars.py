@@ -48,6 +48,13 @@ def test_there_are_enough_hostile_shapes_and_one_for_each_format():
     assert {f"the words of {kind}" for kind in SAMPLES} <= {*names}
 
 
+def _pass_over(record: bytes) -> float:
+    begun = time.process_time()
+    for _byte in record:
+        pass
+    return time.process_time() - begun
+
+
 @pytest.mark.parametrize("form", hostile.FORMS)
 def test_a_hostile_record_costs_a_few_passes_over_its_bytes(form):
     chosen = [*islice(hostile.shapes(), 0, None, 7), *islice(hostile.shapes(), 0, len(hostile.UNITS), 3)]
@@ -56,11 +63,8 @@ def test_a_hostile_record_costs_a_few_passes_over_its_bytes(form):
         event, record = hostile.record_of(unit, form)
         hostile.work(event, record)
         for _ in range(5):
-            begun = time.process_time()
-            for _byte in record:
-                pass
-            passed = time.process_time() - begun
-            cost = hostile.cost_ms(event, record, 1) / 1e3
+            passed = min(_pass_over(record) for _ in range(3))
+            cost = hostile.cost_ms(event, record, 3) / 1e3
             if cost <= MOST_PASSES * passed:
                 break
         else:
