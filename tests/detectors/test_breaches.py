@@ -280,3 +280,35 @@ async def test_a_device_with_an_old_password_is_no_guesser_where_its_user_gets_i
 async def test_a_device_of_nobody_who_got_in_is_a_guesser(redis: Redis):
     device = [at(i * 20 * MINUTE, client_ip=HOME, **FAILED) for i in range(30)]
     assert await found(redis, device, "slow_brute_force", shared_from=5) == [("slow_brute_force", HOME)]
+
+
+def old_password(count: int, every_ms: int, user: str = "alice") -> list[Event]:
+    """A device, or somebody who guesses, that fails again and again from the user's home."""
+    return [at(i * every_ms, client_ip=HOME, **{**FAILED, "user": user}) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("entered", "user", "shared_from", "blocked"),
+    [
+        (-DAY, "alice", 5, False),
+        (-8 * DAY, "alice", 5, True),
+        (HOUR * 20, "alice", 5, True),
+        (-DAY, "bob", 5, True),
+        (-DAY, "alice", 0, True),
+    ],
+)
+async def test_a_device_with_an_old_password_of_a_user_who_got_in_from_there_is_no_slow_brute_force(
+    redis: Redis, entered, user, shared_from, blocked
+):
+    site = {"shared_from": shared_from}
+    await found(redis, [at(entered, client_ip=HOME, **ENTERED)], "slow_brute_force", **site)
+    crossed = await found(redis, old_password(60, 15 * MINUTE, user), "slow_brute_force", **site)
+    assert bool(crossed) is blocked
+
+
+async def test_who_guesses_a_housemates_password_is_still_found_by_the_other_rules(redis: Redis):
+    rules = ("slow_brute_force", "auth_failures", "account_takeover")
+    await found(redis, [at(-DAY, client_ip=HOME, **ENTERED)], *rules, shared_from=5)
+    guessed = [*old_password(15, SECOND), at(MINUTE, client_ip=HOME, **ENTERED)]
+    names = {name for name, _ in await found(redis, guessed, *rules, shared_from=5)}
+    assert names == {"auth_failures", "account_takeover"}
