@@ -22,7 +22,7 @@ HELD = 4_096
 KNOWN = 10_000
 """Subjects remembered at most, per shard. One that is forgotten counts as new, and is handled at once."""
 EVIDENCE = 10
-"""As many as one finding carries. Source: detectors/lua/count_batch.lua."""
+"""As many as one finding carries. Source: detectors/lua/count_batch/."""
 
 
 class Row(msgspec.Struct, frozen=True):

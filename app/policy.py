@@ -43,7 +43,7 @@ DEFAULT_BRAKE = (500, 600_000)
 blocklist stops makes 500 new ones in ten minutes."""
 DEFAULT_REVIEW_GRACE_MS = 86_400_000
 MOST_SHARED_USERS = 50
-"""As many users of an address are told apart, and a few more. Source: detectors/lua/count_batch.lua."""
+"""As many users of an address are told apart, and a few more. Source: detectors/lua/count_batch/."""
 
 
 @dataclass(frozen=True)

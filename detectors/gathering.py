@@ -1,4 +1,4 @@
-"""What counts, gathered by rule and subject: the groups that lua/count_batch.lua counts, with their evidence."""
+"""What counts, gathered by rule and subject: the groups that lua/count_batch/ counts, with their evidence."""
 
 import asyncio
 import hashlib
@@ -83,7 +83,7 @@ class Gatherer:
         return group
 
     def _values(self, verdict: Verdict, event: Event) -> list[Any]:
-        """What lua/count_batch.lua wants to know of one event, by the kind of rule."""
+        """What lua/count_batch/ wants to know of one event, by the kind of rule."""
         kind = verdict.rule.kind
         if kind is Kind.DISTINCT:
             return [_hash(self._value(verdict, event) or "")]

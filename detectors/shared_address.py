@@ -3,7 +3,7 @@ alone, and a block of one would lock all of them out.
 
 Looks at: successful logins that name a user; remembers who got in from an address, and when first and last. An address
 is shared where enough different users (5 by default) got in within a week, each for the first time at least an hour
-ago: who takes accounts over does not wait. lua/count_batch.lua reads it where a rule counts for that address.
+ago: who takes accounts over does not wait. lua/count_batch/ reads it where a rule counts for that address.
 """
 
 from collections.abc import Iterable

@@ -41,7 +41,7 @@ LONGEST_SUBJECT_BYTES = 128
 
 
 class Group(msgspec.Struct):
-    """What one batch brought for one rule and subject. `values` by kind: see lua/count_batch.lua."""
+    """What one batch brought for one rule and subject. `values` by kind: see lua/count_batch/."""
 
     rule: Rule
     subject: str
@@ -103,6 +103,15 @@ def findings_key(shard: int) -> str:
     return f"bartizan:{{{shard}}}:findings"
 
 
+_PARTS = ("head", *(kind.value for kind in Kind), "tail")
+
+
+def count_batch_script() -> str:
+    """The Lua script of `Windows.apply`, put together from its files: one for each kind of window."""
+    folder = files("detectors").joinpath("lua", "count_batch")
+    return "\n".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in _PARTS)
+
+
 class Windows:
     """Applies batches to Redis. One per process."""
 
@@ -119,7 +128,7 @@ class Windows:
         self._emit = b"1" if emit else b"0"
         self._late_delivery_ms = late_delivery_ms
         self._encode = msgspec.msgpack.Encoder().encode
-        source = files("detectors").joinpath("lua", "count_batch.lua").read_text("utf-8")
+        source = count_batch_script()
         self._script = redis.register_script(source)
 
     def shard_of(self, text: str) -> int:

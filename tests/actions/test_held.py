@@ -1,12 +1,11 @@
 """Who is left alone for a second, what is merged, and what bounds it: no Redis, no clock."""
 
-from importlib.resources import files
-
 import msgspec
 from acting import NOON, a_finding
 
 from actions.held import EVIDENCE, HELD, HOLD_MS, KNOWN, MERGED, Held, Row, merged_of
 from detectors.finding import Action, Evidence, Finding, Mode
+from detectors.windows import count_batch_script
 
 
 def a_row(number: int, **fields: object) -> Row:
@@ -143,5 +142,5 @@ def test_the_subjects_remembered_are_bounded_within_the_second_too() -> None:
 
 
 def test_evidence_is_as_much_as_the_windows_keep() -> None:
-    script = files("detectors").joinpath("lua", "count_batch.lua").read_text("utf-8")
+    script = count_batch_script()
     assert f"local EVIDENCE = {EVIDENCE}\n" in script

@@ -1,0 +1,65 @@
+local ways = {
+  count = count, distinct = distinct, sequence = sequence, streak = streak, ratio = ratio,
+  score = score, newcomer = newcomer, travel = travel, shared = shared,
+}
+
+local function add_evidence(state, evidence)
+  for i = 1, #evidence, 2 do
+    local place = #state.e
+    while place >= 2 and state.e[place - 1] > evidence[i] do place = place - 2 end
+    table.insert(state.e, place + 1, evidence[i])
+    table.insert(state.e, place + 2, evidence[i + 1])
+  end
+end
+
+local function append(entry, meta, n)
+  redis.call('XADD', KEYS[2], '*', 'meta', meta, 'first_at', string.format('%.0f', entry[1]),
+    'at', string.format('%.0f', entry[2]), 'count', string.format('%.0f', entry[3]),
+    'evidence', cmsgpack.pack(entry[4]), 'total', string.format('%.0f', entry[5]), 'users', users_of_group,
+    'threshold', n)
+end
+
+for i = 3, #ARGV do
+  local a = cmsgpack.unpack(ARGV[i])
+  local g = {n = a[2], window = a[3], min_volume = a[5], times = a[7], values = a[8], memory = a[13],
+    spares_known = a[14] == 1}
+  local known = a[10] > 0 and users_at(KEYS[a[10]]) or {}
+  users_of_group = number_of(known, a[11], a[13], g.times[#g.times])
+  if g.spares_known then g.users = known end
+  if a[12] == 1 and users_of_group > 0 then g.n = g.n * math.min(users_of_group, MOST_RAISED) end
+  local packed = redis.call('GET', KEYS[i])
+  local state = packed and cmsgpack.unpack(packed)
+  -- A rule whose kind the policy changed begins anew: its times mean something else now. Windows of before kinds were
+  -- written down are of the kind that the rule has, but for scores, which were counts.
+  if not state or (state.k or (a[1] == 'score' and 'count' or a[1])) ~= a[1] then
+    state = {t = {}, v = {}, e = {}, k = a[1]}
+  end
+  state.k = a[1]
+  local found = {}
+  add_evidence(state, a[9])
+  ways[a[1]](state, g, i - 3, found)
+  state.e = cut_front(state.e, 2 * EVIDENCE)
+  -- The stream gets a group's first finding of a batch at once and the others as one: a flood of findings about
+  -- one subject must not delay the first about another.
+  if ARGV[2] == '1' and #found > 0 then
+    append(found[1], a[6], g.n)
+    if #found > 1 then
+      local rest, last = found[2], found[#found]
+      local sum, total, from, to = 0, 0, rest[1], rest[2]
+      for f = 2, #found do
+        sum = sum + found[f][3]
+        total = total + found[f][5]
+        from = math.min(from, found[f][1])
+        to = math.max(to, found[f][2])
+      end
+      append({from, to, sum, last[4], total}, a[6], g.n)
+    end
+  end
+  local remembers = state.good or next(state.p or {}) or next(state.u or {})
+  if #state.t == 0 and #state.e == 0 and not state.last and not remembers then
+    if packed then redis.call('DEL', KEYS[i]) end
+  else
+    redis.call('SET', KEYS[i], cmsgpack.pack(state), 'PX', remembers and math.max(a[4], a[13]) or a[4])
+  end
+end
+return reply
