@@ -27,6 +27,13 @@ ATTACKS: dict[str, list[str]] = {
     "probe.wp_plugins": ["/wp-content/plugins/revslider/readme.txt"],
     "probe.solr": ["/solr/admin/cores", "/_cat/indices"],
     "probe.jenkins": ["/jenkins/script", "/asynchPeople/"],
+    "probe.upload_editor": (
+        "/blog/x.html/fckeditor/editor/fckeditor.html",
+        "/admin/FCKeditor/_samples/default.html",
+        "/js/ckfinder/core/connector/php/connector.php",
+        "/kcfinder/browse.php",
+        "/jQuery-File-Upload/server/php/",
+    ),
     "probe.router": [
         "/boaform/admin/formLogin",
         "/HNAP1",
