@@ -19,6 +19,7 @@ STATUSES = range(100, 600)
 SHORTEST_LITERAL = 4
 """Shorter ones stand in most records, and finding them often costs more than looking."""
 EVERYTHING_COSTS = 1000
+ANY_STATUS_COSTS = 800
 COMMON_COSTS = 200
 """Of a literal that stands in ordinary lines: as many events as any ordinary status, and more to read."""
 _ORDINARY_STATUSES = frozenset({200, 201, 204, 206, 301, 302, 304})
@@ -68,6 +69,7 @@ class Needs(msgspec.Struct, frozen=True):
         if self.everything:
             return EVERYTHING_COSTS
         cost = 100 if self.statuses & _ORDINARY_STATUSES else 3 if self.statuses else 0
+        cost += ANY_STATUS_COSTS * (len(self.statuses) == len(STATUSES))
         if self.literals:
             shortest = min(map(len, self.literals))
             cost += (60 if shortest <= SHORTEST_LITERAL else 10 if shortest < 7 else 2) + len(

@@ -42,9 +42,11 @@ _JSON_PUNCTUATION = tuple(
 # Each is anchored on one character and takes a bounded length, so hostile text costs no more than its length.
 _UNICODE_PERCENT = re.compile(r"%u([0-9A-Fa-f]{4})")
 _ESCAPED = re.compile(r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))")
+_ESCAPED_BYTES = re.compile(r"\\x[C-Fc-f][0-9A-Fa-f](?:\\x[89AaBb][0-9A-Fa-f]){1,3}")
+"""One character of UTF-8, overlong or not, as Apache and nginx write what is not ASCII."""
 _OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x81][\x80-\xbf]|\xf0\x80[\x80-\x81][\x80-\xbf]")
 _ENTITY = re.compile(r"&(?:#[xX]([0-9A-Fa-f]{1,6});?|#([0-9]{1,7});?|([A-Za-z]{2,7});)")
-_ENTITIES = {
+ENTITIES = {
     "lt": "<", "gt": ">", "quot": '"', "apos": "'", "amp": "&", "lpar": "(", "rpar": ")", "colon": ":", "semi": ";",
     "tab": "\t", "newline": "\n", "sol": "/", "bsol": "\\", "grave": "`", "equals": "=", "period": ".", "nbsp": " ",
     "dollar": "$", "lcub": "{", "rcub": "}", "vert": "|", "comma": ",", "excl": "!", "num": "#", "percnt": "%",
@@ -74,6 +76,7 @@ def decode_value(text: str) -> str:
         if "\\" in decoded:
             decoded = decoded.replace('\\"', '"')
             if "\\u" in decoded or "\\x" in decoded:
+                decoded = _ESCAPED_BYTES.sub(_escaped_bytes, decoded)
                 decoded = _ESCAPED.sub(_escaped_character, decoded)
         if "&" in decoded:
             decoded = _ENTITY.sub(_entity_character, decoded)
@@ -172,9 +175,15 @@ def _escaped_character(match: re.Match[str]) -> str:
     return _character_of(int(match[1] or match[2] or match[3], 16))
 
 
+def _escaped_bytes(match: re.Match[str]) -> str:
+    return _OVERLONG.sub(_overlong_character, bytes.fromhex(match[0].replace("\\x", ""))).decode(
+        "utf-8", "replace"
+    )
+
+
 def _entity_character(match: re.Match[str]) -> str:
     if match[3]:
-        return _ENTITIES.get(match[3].lower(), match[0])
+        return ENTITIES.get(match[3].lower(), match[0])
     return _character_of(int(match[1], 16) if match[1] else int(match[2]))
 
 

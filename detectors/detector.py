@@ -1,5 +1,6 @@
 """What every detector has in common: which events it wants to see, and how it says that one counts."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from detectors.redact import SecretFinder
 from detectors.rule import Rule
 from detectors.scanner import Pattern, Scanner
 
+_FRAGMENT = re.compile(r"(?<!&)#")
+"""Where one begins, unless it is a character's number in HTML (`&#101;`). `%23` is a character of the path."""
+_NOT_PLAIN = re.compile(r"[%\\&]|/[/.]")
 LONGEST_QUOTE = 80
 """Characters of a path that are shown with what matched."""
 
@@ -100,8 +104,10 @@ class Detector(ABC):
 
 def path_of(event: Event) -> str:
     """The path as the server understands it: decoded, folded, without query, parameters and trailing slashes."""
-    path = (event.path or "").partition("#")[0]
-    if "%" in path or "//" in path or "/." in path or "\\" in path:
+    path = event.path or ""
+    if "#" in path:
+        path = _FRAGMENT.split(path, 1)[0]
+    if not path.isascii() or _NOT_PLAIN.search(path):
         path = decode_target(path)
     path = normal_path(path).partition(";")[0].rstrip("/ ")
     while path.endswith("/."):

@@ -27,11 +27,11 @@ MOST_LITERALS = 4_000
 MOST_REGEXES = 64
 """Looked for beforehand; rules with further ones are asked about every event."""
 _TARGETS, _PATHS = frozenset({"target", "decoded_target"}), frozenset({"path", "decoded_path"})
-_PLAIN = sorted(TEXTS - WITHOUT_LITERALS - _PATHS)
+_PLAIN = sorted(TEXTS - WITHOUT_LITERALS - _PATHS - {"query"})
 _MARKS = {
     name: f"\n{mark}"
     for names, mark in zip(
-        (_TARGETS, _PATHS, {"record"}, *({name} for name in _PLAIN)), FIELD_MARKS[1:], strict=False
+        (_TARGETS, _PATHS, {"query"}, {"record"}, *({name} for name in _PLAIN)), FIELD_MARKS[1:], strict=False
     )
     for name in names
 }
@@ -96,7 +96,7 @@ class _Joined:
 
     def __init__(self, fields: frozenset[str]) -> None:
         self._targets, self._paths = not fields.isdisjoint(_TARGETS), not fields.isdisjoint(_PATHS)
-        self._record = "record" in fields
+        self._query, self._record = "query" in fields, "record" in fields
         plain = sorted(fields & set(_PLAIN))
         self._plain = [(_MARKS[name], attrgetter(name)) for name in plain]
 
@@ -108,6 +108,8 @@ class _Joined:
             joined = f"{_MARKS['target']}{target}"
             if not target.isascii() or _HIDES.search(target) or len(target) > LONGEST_END:
                 joined += f"{_MARKS['target']}{_decoded_target(event, record) or ''}"
+        if self._query:
+            joined += f"{_MARKS['query']}{target_of(event).partition('?')[2]}"
         if self._paths and event.path:
             path = event.path.partition("?")[0]
             joined += f"{_MARKS['path']}{path}"

@@ -24,12 +24,9 @@ FEWEST_TOGETHER = 5
 """Fewer rules are asked one by one: that costs less than one scan of the event's texts."""
 OWN_WORDS = "own_rules"
 """Tag of a record that holds what an own rule needs."""
-HEX_ESCAPES = "hex_escapes"
-"""Tag of a record with `\\xNN` for a character of ASCII, which is undone when the record is decoded."""
 DISGUISES = "disguises"
-"""Tag of a record with what decoding turns into ASCII, besides plain escapes (ENCODED)."""
+"""Tag of a record with anything that decoding may turn into ASCII: more than the likely ones (ENCODED)."""
 
-_HEX_ESCAPE = r"\\x[2-7][0-9a-f]"
 _DISGUISE = (
     # Overlong UTF-8 and full-width letters, percent-encoded.
     r"%(?:ca|e[023f]|ef|f0|u)"
@@ -78,7 +75,7 @@ class OwnRule(Detector):
             self.statuses = wanted.statuses
             self.outcomes, self.keys, self.everything = wanted.outcome, wanted.key, wanted.everything
             if wanted.literals:
-                tags = {OWN_WORDS, ENCODED, HEX_ESCAPES}
+                tags = {OWN_WORDS, ENCODED}
                 self.tags = frozenset(tags | {DISGUISES} if wanted.is_decoded else tags)
         where = _where(rule)
         self._counts = matcher_of(where, site.trusted), matched_part_of(where, site.trusted)
@@ -134,8 +131,6 @@ def tags_for(own: Mapping[str, OwnRules]) -> Iterator[Tag]:
     wanted = next((together.wanted for together in own.values()), NOTHING)
     for literal in sorted(wanted.literals):
         yield Tag(OWN_WORDS, (literal,))
-    if wanted.literals:
-        yield Tag(HEX_ESCAPES, expression=_HEX_ESCAPE)
     if wanted.is_decoded:
         yield Tag(DISGUISES, expression=_DISGUISE)
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import hyperscan
 import msgspec
 
+from detectors.decoding import ENTITIES
 from detectors.errors import ConfigError
 from detectors.finding import Severity
 from detectors.key_forms import pattern_fields
@@ -32,11 +33,28 @@ TOGETHER_FROM = 16
 HITS_PER_RECORD = 16
 """On average, over which it is not; ordinary traffic has one hit in ten to fifty records."""
 
+
+def _bytes(digits: str, before: str) -> str:
+    """Bytes as an expression: `%` for percent-escapes, `\\x` for the bytes themselves."""
+    return "".join(f"{before}{digits[n : n + 2]}" for n in range(0, len(digits), 2))
+
+
+_LOOK_ALIKES = (
+    "e28895", "e28184", "e28896", "e280a4", "e280a5", "cab9", "cabc", "e280b2", "e280b9", "e280ba", "e38088", "e38089",
+)  # fmt: skip
+"""Of the slashes, the dot, the quotes and `<`, as UTF-8 (decoding.py)."""
 _ENCODED_HINTS = (
-    # Percent-escapes of characters that attacks need, or that nobody need escape; two-byte forms of `.` and `/`.
-    r"%(?:0[0ad]|2[2-9bdef]|3[0-9a-e]|[4-7][0-9a-f]|c[01]%|u00)",
-    # JSON escapes of ASCII characters.
-    r"\\u00[0-7][0-9a-f]",
+    # Percent-escapes of characters that attacks need, or that nobody need escape; overlong forms; `%u0065`, `%uff45`.
+    r"%(?:0[09abcd]|2[2-9abdef]|3[0-9a-e]|[4-7][0-9a-f]|c[01]%|e0%8[01]|f0%80|u(?:00|ff|02|2[0-3]|30))",
+    # JSON and JavaScript escapes of ASCII characters, of fullwidth ones and of look-alikes.
+    r"\\u(?:00[0-7][0-9a-f]|ff[0-5][0-9a-f]|02b[9c]|22(?:15|16)|20(?:44|2[45]|3[29a])|300[089]|\{)",
+    # Bytes as nginx and Apache write them, or JavaScript does.
+    r"\\x(?:[2-7][0-9a-f]|c[01]\\+x|e0\\+x8[01]|f0\\+x80|ef\\+xb[cd])",
+    # HTML entities that decoding.py knows.
+    rf"&(?:#x?[0-9]|(?:{'|'.join(sorted(ENTITIES))});)",
+    # Fullwidth forms, percent-encoded; as they stand all but the punctuation of Chinese and Japanese.
+    r"%ef%b[cd]|\xef\xbc[\x82-\x87\x8a\x8b\x8d-\x99\x9c-\x9e\xa0-\xbf]|\xef\xbd[\x80-\x9e]",
+    "|".join(_bytes(form, before) for form in _LOOK_ALIKES for before in ("%", r"\x")),
 )
 
 
@@ -66,8 +84,18 @@ class Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _escape(literal: str) -> str:
-    """A literal as a Hyperscan expression; a slash may be escaped as in JSON written by PHP."""
-    return "".join("\\\\?/" if c == "/" else c if c.isalnum() else f"\\x{ord(c):02x}" for c in literal)
+    """A literal as a Hyperscan expression.
+
+    A slash may be escaped as in JSON written by PHP; within, it may be doubled, a backslash, or `/./`.
+    """
+    first, rest = literal[:1], literal[1:]
+    return ("\\\\?/" if first == "/" else _character(first)) + "".join(map(_character, rest))
+
+
+def _character(character: str) -> str:
+    if character == "/":
+        return r"[\\/]{1,4}(?:\.[\\/]{1,4}){0,3}"
+    return character if character.isalnum() else f"\\x{ord(character):02x}"
 
 
 Hits = dict[int, list[Pattern | str]]

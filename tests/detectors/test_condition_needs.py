@@ -95,6 +95,7 @@ OF_EVERY_SORT = (
     of("record", Op.REGEX, "zzz+y"), of("record", Op.CONTAINS, "Out Of Cheese"), of("path", Op.REGEX, "[0-9]{7}"),
     of("status", Op.EQUALS, 418), of("outcome", Op.EQUALS, "failure"), of("api_key_id", Op.REGEX, "^k"),
     of("user_agent", Op.CONTAINS, "x" * 1000), of("user_agent", Op.ENDS, "y" * 1000), of("user", Op.CONTAINS, ""),
+    of("query", Op.EQUALS, "user=bob&page=2"),
 )  # fmt: skip
 OF_EACH = (
     Event(path="/my/EXPORT/7"), Event(path="/report", query="x=1"), Event(path="/z?q=1"), Event(path="/A/./%62"),
@@ -102,6 +103,7 @@ OF_EACH = (
     Event(user_agent="0 \u212aelvin"), Event(path="/x123"), Event(message="zzzzy"), Event(message="out of cheese"),
     Event(path="/1234567"), Event(status=418), Event(outcome="failure"), Event(api_key_id="key"),
     Event(user_agent="X" * 1000), Event(user_agent="Y" * 1001), Event(user="anybody"),
+    Event(path="/x?user=bob&page=2"),
 )  # fmt: skip
 
 
