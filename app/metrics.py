@@ -79,7 +79,7 @@ class Metrics:
         self.detector_errors = self._counter(
             "bartizan_detector_errors_total",
             "Events on which a detector failed",
-            {"detector": list(DETECTORS)},
+            {"detector": [*DETECTORS, "windows"]},
         )
         self.findings_dead = self._counter(
             "bartizan_findings_dead_total", "Findings given up after several deliveries", {}

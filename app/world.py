@@ -122,14 +122,13 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     )
     verify_bots(policy, actions)
     feed = Feed(now)
+    windows = Windows(redis, shards=settings.shards, on_reset=windows_reset(metrics))
     world = AppWorld(
         settings=settings,
         version=found_version,
         policy=store,
         redis=redis,
-        engine=make_engine(
-            policy, settings, Windows(redis, shards=settings.shards), metrics, actions.geo, journal
-        ),
+        engine=make_engine(policy, settings, windows, metrics, actions.geo, journal),
         actions=actions,
         responder=Responder(actions, shards=settings.shards, consumer=consumer),
         feed=feed,
@@ -202,6 +201,16 @@ def verify_bots(policy: Policy, actions: World) -> None:
     """Has well-known bots verified before they are blocked, as this policy wants it."""
     actions.verified_bots.is_on = policy.verified_bots
     actions.verified_bots.on_dns_failure = policy.on_dns_failure
+
+
+def windows_reset(metrics: Metrics) -> Callable[[int], object]:
+    """Counts and logs windows that began anew because they could not be read."""
+
+    def on_reset(number: int) -> None:
+        metrics.detector_errors.labels("windows").inc(number)
+        log.error("windows_begun_anew", windows=number)
+
+    return on_reset
 
 
 def never_block(policy: Policy, settings: Settings) -> NeverBlock:

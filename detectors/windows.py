@@ -13,7 +13,7 @@ Windows that remember a network or address of a user live for 30 days, those of 
 import asyncio
 import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -122,8 +122,13 @@ class Windows:
         shards: int = 1,
         emit: bool = True,
         late_delivery_ms: int = LATE_DELIVERY_MS,
+        on_reset: Callable[[int], object] = lambda _windows: None,
     ) -> None:
-        """`emit`: whether findings go to the stream; a replay only wants them returned."""
+        """`emit`: whether findings go to the stream; a replay only wants them returned.
+
+        `on_reset` is told how many windows of a batch could not be read and began anew.
+        """
+        self._on_reset = on_reset
         self.shards = shards
         self._emit = b"1" if emit else b"0"
         self._late_delivery_ms = late_delivery_ms
@@ -197,7 +202,9 @@ class Windows:
                 )
             )
         reply = await self._script(keys=[*keys, *shared], args=args)
-        found = [Crossed(groups[reply[i]], *reply[i + 1 : i + 5]) for i in range(1, len(reply), 5)]
+        found = [Crossed(groups[reply[i]], *reply[i + 1 : i + 5]) for i in range(2, len(reply), 5)]
+        if reply[1]:
+            self._on_reset(reply[1])
         return bool(reply[0]), found
 
 

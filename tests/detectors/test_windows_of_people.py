@@ -306,3 +306,26 @@ async def test_only_who_got_in_is_remembered_for_long(redis: Redis, kind):
     await fed(redis, group(rule, [T0 + HOUR], [good]))
     assert 29 * 24 * HOUR < await redis.pttl(key) <= 30 * 24 * HOUR
     assert await redis.strlen(key) < 20 * 9 + 64
+
+
+@pytest.mark.parametrize(
+    "junk", [b"no msgpack at all \xc1", msgspec.msgpack.encode({"t": 7, "k": "count"}), b"\x01"]
+)
+async def test_a_window_that_cannot_be_read_costs_the_others_nothing(redis: Redis, junk):
+    rule, told = rule_of(Kind.COUNT, 3), []
+    await redis.set(window_key(0, rule.name, SUBJECT), junk)
+    other = Group(rule, "192.0.2.9", rule.name, meta_of(rule, "192.0.2.9"), [T0, T0 + 1, T0 + 2], [], [])
+    windows = Windows(redis, on_reset=told.append)
+    is_new, crossed = await windows.apply([group(rule, [T0], []), other], "mark")
+    assert (is_new, [c.group.subject for c in crossed]) == (True, ["192.0.2.9"])
+    assert told == [1]
+    assert await fed(redis, group(rule, [T0 + 1, T0 + 2, T0 + 3], [])) != []
+
+
+@pytest.mark.parametrize(("n", "values"), [(100, 99), (500, 499)])
+async def test_different_values_that_never_suffice_cost_redis_little(redis: Redis, n, values):
+    """Cycling one value less than it takes was quadratic: 21 s for n = 100."""
+    rule = rule_of(Kind.DISTINCT, n)
+    before = (await redis.info("cpu"))["used_cpu_user"]
+    await fed(redis, group(rule, range(T0, T0 + 2000), [f"{i % values:016x}" for i in range(2000)]))
+    assert (await redis.info("cpu"))["used_cpu_user"] - before < 2

@@ -3,7 +3,7 @@
 -- How much is kept: 2(n-1) times suffice to answer exactly for events that are late by up to one window, since
 -- the 2W before the newest event hold at most n-1 unconsumed ones per W.
 
-local function count(state, g, group, found)
+local function count(state, g, found)
   local n, window = g.n, g.window
   for _, t in ipairs(g.times) do
     local place = insert(state.t, t)
@@ -12,7 +12,7 @@ local function count(state, g, group, found)
       if state.t[s + n - 1] - state.t[s] < window then
         local first, last = state.t[s], state.t[s + n - 1]
         state.t = remove_range(state.t, s, s + n - 1)
-        emit(found, group, first, last, n, take_evidence(state, first, last))
+        emit(found, first, last, n, take_evidence(state, first, last))
         break
       end
     end

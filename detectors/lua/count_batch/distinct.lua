@@ -22,26 +22,28 @@ local function thin(state, value, window)
 end
 
 -- The shortest window that holds place p and n different values: its first and last place, and the first place
--- that the finding consumes; or nil.
+-- that the finding consumes; or nil. One pass: both ends only move forward.
 local function distinct_window(state, p, n, window)
   local times, values = state.t, state.v
   local s = p
   while s > 1 and times[p] - times[s - 1] < window do s = s - 1 end
-  for from = p, s, -1 do
-    local seen, different = {}, 0
-    for i = from, #times do
-      if times[i] - times[from] >= window then break end
-      if not seen[values[i]] then
-        seen[values[i]] = true
-        different = different + 1
-        if different >= n and i >= p then return from, i, s end
-      end
+  local held, different, to = {}, 0, s - 1
+  local best_from, best_to
+  for from = s, p do
+    while (to < p or different < n) and to < #times and times[to + 1] - times[from] < window do
+      to = to + 1
+      held[values[to]] = (held[values[to]] or 0) + 1
+      if held[values[to]] == 1 then different = different + 1 end
     end
+    if to >= p and different >= n then best_from, best_to = from, to end
+    held[values[from]] = held[values[from]] - 1
+    if held[values[from]] == 0 then different = different - 1 end
   end
+  if best_from then return best_from, best_to, s end
   return nil
 end
 
-local function distinct(state, g, group, found)
+local function distinct(state, g, found)
   for i, t in ipairs(g.times) do
     local place = insert(state.t, t)
     table.insert(state.v, place, g.values[i])
@@ -50,7 +52,7 @@ local function distinct(state, g, group, found)
       local first, last = state.t[from], state.t[to]
       state.t = remove_range(state.t, oldest, to)
       state.v = remove_range(state.v, oldest, to)
-      emit(found, group, first, last, g.n, take_evidence(state, first, last))
+      emit(found, first, last, g.n, take_evidence(state, first, last))
     else
       thin(state, g.values[i], g.window)
     end

@@ -17,18 +17,19 @@
 --   raised       1: n is multiplied by the users of a shared address, at most by 10
 --   memory_ms    how long places, users and successes are remembered (newcomer, shared, sequence, streak)
 --   spares_known 1: known people may fail oftener (sequence, streak)
--- returns   {applied 0 or 1, then per finding: group number, first_at, at, count, users of a shared address or 0}
+-- returns   {applied 0 or 1, windows that could not be read and begin anew, then per finding: group number, first_at, at,
+--            count, users of a shared address or 0}
 --
 -- The script is put together by windows.py: this file, one for each kind of window, and tail.lua. A kind is a function
--- of (state, g, group, found): it advances the state by g.times and g.values and emits what crosses g.n.
+-- of (state, g, found): it advances the state by g.times and g.values and emits what crosses g.n.
 
 local EVIDENCE = 10
 
 if ARGV[1] ~= '0' then
-  if not redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return {0} end
+  if not redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return {0, 0} end
 end
 
-local reply = {1}
+local reply = {1, 0}
 
 -- The newest EVIDENCE texts between two times; what is returned or older is dropped from the state.
 local function take_evidence(state, first, last)
@@ -57,13 +58,8 @@ end
 
 local users_of_group = 0
 
-local function emit(found, group, first, last, count, evidence, total)
+local function emit(found, first, last, count, evidence, total)
   found[#found + 1] = {first, last, count, evidence, total or 0}
-  reply[#reply + 1] = group
-  reply[#reply + 1] = first
-  reply[#reply + 1] = last
-  reply[#reply + 1] = count
-  reply[#reply + 1] = users_of_group
 end
 
 -- Puts an element into ascending times; returns its place.

@@ -21,7 +21,7 @@ local function itself(entry) return entry end
 local function last_of(entry) return entry[2] end
 
 -- n bad ones within the window, then a good one from a place that is not among those known; silent while none is.
-local function newcomer(state, g, group, found)
+local function newcomer(state, g, found)
   local n = g.n
   state.p = state.p or {}
   for i, t in ipairs(g.times) do
@@ -36,7 +36,7 @@ local function newcomer(state, g, group, found)
       if known > 0 and not state.p[place] and last >= n and t - state.t[last - n + 1] < g.window then
         local first = state.t[last - n + 1]
         state.t = remove_range(state.t, 1, last)
-        emit(found, group, first, t, n, take_evidence(state, first, t))
+        emit(found, first, t, n, take_evidence(state, first, t))
       end
       state.p[place] = math.max(state.p[place] or t, t)
     end

@@ -2,7 +2,7 @@
 
 -- A bucket is judged when the next one begins, so the answer does not depend on how batches were cut. What has
 -- happened since the next one began is no evidence for it.
-local function judge_ratio(state, g, group, found, next)
+local function judge_ratio(state, g, found, next)
   local newest = state.t[#state.t]
   local total, bad, first = 0, 0, nil
   for i = 1, #state.t do
@@ -13,17 +13,17 @@ local function judge_ratio(state, g, group, found, next)
     end
   end
   if total >= g.min_volume and bad > 0 and bad * 100 >= g.n * total then
-    emit(found, group, first, newest, bad, take_evidence(state, first, next - 1), total)
+    emit(found, first, newest, bad, take_evidence(state, first, next - 1), total)
     state.t, state.v = {}, {}
   end
 end
 
-local function ratio(state, g, group, found)
+local function ratio(state, g, found)
   for i, t in ipairs(g.times) do
     local total, bad = g.values[2 * i - 1], g.values[2 * i]
     local size = #state.t
     if size > 0 and t > state.t[size] then
-      judge_ratio(state, g, group, found, t)
+      judge_ratio(state, g, found, t)
       size = #state.t
     end
     local place = size

@@ -22,13 +22,27 @@ end
 
 local function has_hash_near(state, hash, t, window)
   for i = #state.t, 1, -1 do
-    if state.h[i] == hash and math.abs(t - state.t[i]) < window then return true end
+    if t - state.t[i] >= window then break end
+    if state.h[i] == hash and state.t[i] - t < window then return true end
   end
   return false
 end
 
+-- Drops what counts nowhere any more, and the oldest where there is too much.
+local function trim(state, n, window)
+  local newest, gone = state.t[#state.t], 0
+  while newest and (newest - state.t[gone + 1] >= (SCORE_WINDOWS + 1) * window or #state.t - gone > SCORE_ENTRIES * n) do
+    gone = gone + 1
+  end
+  if gone > 0 then
+    state.t = remove_range(state.t, 1, gone)
+    state.v = remove_range(state.v, 1, gone)
+    state.h = remove_range(state.h, 1, gone)
+  end
+end
+
 -- n points; of events with the same hash within a window, one counts.
-local function score(state, g, group, found)
+local function score(state, g, found)
   state.h = state.h or {}
   for i, t in ipairs(g.times) do
     local points, hash = g.values[2 * i - 1], g.values[2 * i]
@@ -47,21 +61,11 @@ local function score(state, g, group, found)
           state.t = remove_range(state.t, 1, to)
           state.v = remove_range(state.v, 1, to)
           state.h = remove_range(state.h, 1, to)
-          emit(found, group, first, last, to - from + 1, take_evidence(state, first, last))
+          emit(found, first, last, to - from + 1, take_evidence(state, first, last))
           break
         end
       end
+      trim(state, g.n, g.window)
     end
-  end
-  local most = SCORE_ENTRIES * g.n
-  local newest = state.t[#state.t]
-  local gone = 0
-  while newest and (newest - state.t[gone + 1] >= (SCORE_WINDOWS + 1) * g.window or #state.t - gone > most) do
-    gone = gone + 1
-  end
-  if gone > 0 then
-    state.t = remove_range(state.t, 1, gone)
-    state.v = remove_range(state.v, 1, gone)
-    state.h = remove_range(state.h, 1, gone)
   end
 end

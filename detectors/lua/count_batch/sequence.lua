@@ -1,7 +1,7 @@
 -- sequence: n bad events and then a good one. values: 1 (good) or 0 (bad) per time.
 
 -- n bad ones (0) within the window, then a good one (1); twice as many where a good one is remembered.
-local function sequence(state, g, group, found)
+local function sequence(state, g, found)
   local keep = g.spares_known and 4 * g.n or 2 * g.n
   for i, t in ipairs(g.times) do
     if g.values[i] == 0 then
@@ -15,7 +15,7 @@ local function sequence(state, g, group, found)
       if last >= n and t - state.t[last - n + 1] < g.window then
         local first = state.t[last - n + 1]
         state.t = remove_range(state.t, 1, last)
-        emit(found, group, first, t, n, take_evidence(state, first, t))
+        emit(found, first, t, n, take_evidence(state, first, t))
       end
       if g.spares_known then state.good = math.max(state.good or t, t) end
     end

@@ -18,7 +18,7 @@ local function drop_evidence(state, times)
 end
 
 -- n bad ones in a row within the window; what is older than the newest one seen is too late to tell anything.
-local function streak(state, g, group, found)
+local function streak(state, g, found)
   local spared = {}
   for i, t in ipairs(g.times) do
     if is_known_user(g, g.values[i], t) then
@@ -34,7 +34,7 @@ local function streak(state, g, group, found)
         if #state.t >= g.n then
           local first = state.t[1]
           state.t = {}
-          emit(found, group, first, t, g.n, take_evidence(state, first, t))
+          emit(found, first, t, g.n, take_evidence(state, first, t))
         end
       end
     end

@@ -28,16 +28,30 @@ for i = 3, #ARGV do
   if g.spares_known then g.users = known end
   if a[12] == 1 and users_of_group > 0 then g.n = g.n * math.min(users_of_group, MOST_RAISED) end
   local packed = redis.call('GET', KEYS[i])
-  local state = packed and cmsgpack.unpack(packed)
+  local readable, state = pcall(function() return packed and cmsgpack.unpack(packed) end)
+  readable = readable and (not packed or type(state) == 'table')
   -- A rule whose kind the policy changed begins anew: its times mean something else now. Windows of before kinds were
   -- written down are of the kind that the rule has, but for scores, which were counts.
-  if not state or (state.k or (a[1] == 'score' and 'count' or a[1])) ~= a[1] then
-    state = {t = {}, v = {}, e = {}, k = a[1]}
+  if not readable or not state or (state.k or (a[1] == 'score' and 'count' or a[1])) ~= a[1] then
+    state = {t = {}, v = {}, e = {}}
   end
   state.k = a[1]
   local found = {}
-  add_evidence(state, a[9])
-  ways[a[1]](state, g, i - 3, found)
+  local counted, why = pcall(function()
+    add_evidence(state, a[9])
+    ways[a[1]](state, g, found)
+  end)
+  -- The batch is marked already, and there is no way back: what one window holds must not cost the others.
+  if not (readable and counted) then
+    reply[2] = reply[2] + 1
+    redis.log(redis.LOG_WARNING, 'a window begins anew: ' .. tostring(counted and 'it could not be read' or why))
+  end
+  if not counted then
+    state, found = {t = {}, v = {}, e = {}, k = a[1]}, {}
+  end
+  for _, one in ipairs(found) do
+    for _, part in ipairs({i - 3, one[1], one[2], one[3], users_of_group}) do reply[#reply + 1] = part end
+  end
   state.e = cut_front(state.e, 2 * EVIDENCE)
   -- The stream gets a group's first finding of a batch at once and the others as one: a flood of findings about
   -- one subject must not delay the first about another.

@@ -20,7 +20,7 @@ local function is_impossible(state, i, j)
 end
 
 -- Two successes, one after the other, too far apart for the time between them; the later one is kept.
-local function travel(state, g, group, found)
+local function travel(state, g, found)
   for i, t in ipairs(g.times) do
     local place = insert(state.t, t)
     table.insert(state.v, place, g.values[i])
@@ -30,7 +30,7 @@ local function travel(state, g, group, found)
       local first, last = state.t[before], state.t[before + 1]
       state.t = remove_range(state.t, 1, before)
       state.v = remove_range(state.v, 1, before)
-      emit(found, group, first, last, 2, take_evidence(state, first, last))
+      emit(found, first, last, 2, take_evidence(state, first, last))
     end
     state.t = cut_front(state.t, JOURNEYS)
     state.v = cut_front(state.v, JOURNEYS)
