@@ -7,7 +7,7 @@ import msgspec
 
 from app.policy_conditions import read_condition
 from app.policy_nodes import Value
-from app.policy_rules import RULE_KEYS, rule_of
+from app.policy_rules import RULE_KEYS, must_be_bounded, rule_of
 from detectors.condition_fields import FIELDS
 from detectors.conditions import All, Condition, Op, tests_of
 from detectors.defaults import DEFAULTS
@@ -99,6 +99,7 @@ def _read_rule(name: str, value: Value, members: dict[str, Value]) -> Rule:
     if field is not None:
         if rule.kind is Kind.SEQUENCE:
             members["distinct"].fail("a sequence does not count values")
+        must_be_bounded(Kind.DISTINCT, rule.threshold, members.get("threshold", value))
         rule = msgspec.structs.replace(rule, kind=Kind.DISTINCT, distinct_field=field)
     return msgspec.structs.replace(
         rule,

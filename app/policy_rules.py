@@ -17,6 +17,9 @@ RULE_KEYS = frozenset(
     }
 )
 MAX_THRESHOLD = 10_000
+MOST_BY_KIND = {Kind.DISTINCT: 500, Kind.SCORE: 50}
+"""What these kinds cost Redis for one event grows with the threshold: at these, 10,000 events about one subject keep it
+busy for about a second."""
 SHORTEST_WINDOW_MS = 1000
 LONGEST_WINDOW_MS = 30 * 86_400_000
 OWN_SUBJECTS = frozenset({Kind.SEQUENCE, Kind.TRAVEL})
@@ -43,6 +46,7 @@ def rule_of(members: dict[str, Value], value: Value, default: Rule) -> Rule:
         if distinct in group_by:
             members["distinct"].fail(f"{distinct.value} is what it is grouped by; one subject has only one")
         kind = Kind.DISTINCT
+    must_be_bounded(kind, threshold, members.get("threshold", value))
     if Action.BLOCK_IP in actions and group_by[0] is not SubjectKind.IP:
         where = members.get("action") or members.get("group_by") or value
         where.fail(
@@ -65,6 +69,14 @@ def rule_of(members: dict[str, Value], value: Value, default: Rule) -> Rule:
         max_duration_ms=max_duration_ms,
         where=_where(members["where"], default) if "where" in members else default.where,
     )
+
+
+def must_be_bounded(kind: Kind, threshold: int, where: Value) -> None:
+    """Refuses a threshold that this kind of window cannot bear. Raises: ConfigError."""
+    most = MOST_BY_KIND.get(kind, MAX_THRESHOLD)
+    if threshold > most:
+        what = "different values" if kind is Kind.DISTINCT else "points"
+        where.fail(f"{threshold:,} {what} are more than {most}, the most that a window holds")
 
 
 def by_default(rule: Rule) -> str:

@@ -66,9 +66,9 @@ def request(at: int, address: str, agent: str, path: str, status: int = 200, **m
 
 
 def login(at: int, address: str, agent: str, user: str, *, succeeds: bool) -> Step:
-    """One attempt to log in."""
-    status = 200 if succeeds else 401
-    return request(at, address, agent, "/login", status, method="POST", user=user)
+    """One attempt to log in, with its outcome, as an application logs it that knows."""
+    status, outcome = (200, "success") if succeeds else (401, "failure")
+    return request(at, address, agent, "/login", status, method="POST", user=user, outcome=outcome)
 
 
 def record_of(event: Event) -> bytes:

@@ -90,6 +90,7 @@ DEFAULTS: dict[str, Rule] = {
             (Action.CREATE_INCIDENT_IMMEDIATE,),
             CRITICAL,
             Kind.SEQUENCE,
+            (IP, USER),
         ),
         Rule(
             "leaked_key_in_use",

@@ -23,7 +23,7 @@ from detectors.health_check_failure import HEALTH
 from detectors.own_rule import needs_of_rules, tags_for
 from detectors.redact import MASK, MASKED, Secret, SecretFinder
 from detectors.roster import Roster
-from detectors.rule import Kind, Rule
+from detectors.rule import Rule
 from detectors.scanner import Hits, Pattern, Scanner, Tag, load_patterns
 from detectors.timestamps import event_time_ms
 from detectors.trusted_clients import TrustedClient, TrustedClients
@@ -161,7 +161,7 @@ class Engine:
 
 
 def _for_shared(rule: Rule, shared_from: int) -> Rule:
-    """The rule with what it must know of shared addresses: only addresses are shared."""
-    if rule.group_by[0] is not SubjectKind.IP or rule.kind is Kind.RATIO:
+    """The rule with what it must know of shared addresses, where it is one that many people trip sooner than one."""
+    if rule.group_by[0] is not SubjectKind.IP or not rule.raised_for_shared:
         return rule
     return msgspec.structs.replace(rule, shared_from=shared_from)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.durations import UNITS_MS
-from app.policy_rules import LONGEST_WINDOW_MS, MAX_THRESHOLD, SHORTEST_WINDOW_MS
+from app.policy_rules import LONGEST_WINDOW_MS, MAX_THRESHOLD, MOST_BY_KIND, SHORTEST_WINDOW_MS
 from app.sigma.fields import FIELDS, GROUPS
 from app.sigma.logic import any_of
 from app.sigma.refusal import Refused, shown
@@ -77,6 +77,10 @@ def read_correlation(section: Any, find: Callable[[str], BaseRule]) -> Correlati
         return Correlation(rules, Kind.COUNT, where, _threshold(condition), window_ms, group_by)
     if kind == "value_count":
         distinct, field = _counted_field(condition, group_by)
+        if _threshold(condition) > MOST_BY_KIND[Kind.DISTINCT]:
+            raise Refused(
+                f"value_count of more than {MOST_BY_KIND[Kind.DISTINCT]} is more than a window holds"
+            )
         return Correlation(
             rules, Kind.DISTINCT, where, _threshold(condition), window_ms, group_by, distinct, field
         )

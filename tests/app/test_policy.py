@@ -154,6 +154,10 @@ MISTAKES = [
     ("auth_failures:\n    min_volume: 3", 3, "min_volume: only a percentage has a minimum volume"),
     ("api_key_exposure:\n    action: block_ip", 3, "block_ip blocks addresses, but this rule counts by key"),
     ("high_error_rate:\n    threshold: 10%", 2, "security_alerts.high_error_rate: unknown key"),
+    ("auth_failures:\n    distinct: user\n    threshold: 501", 4, "501 different values are more than 500"),
+    ("suspicious_activity:\n    threshold: 51", 3, "threshold: 51 points are more than 50"),
+    ("impossible_travel:\n    threshold: 2", 3, "threshold: impossible_travel has no threshold"),
+    ("account_takeover:\n    group_by: ip", 3, "group_by: account_takeover follows ip and user"),
     ("? [a, b]\n  : 1", 2, "security_alerts.(not a name): unknown key"),
 ]  # fmt: skip
 
