@@ -22,7 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from detectors.defaults import DEFAULTS
 from detectors.finding import Action, Mode
-from detectors.roster import DETECTORS
+from detectors.roster import DETECTORS, OWN_RULES
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Read by prometheus-client when it is imported; `serve` sets it for its workers."""
@@ -79,7 +79,7 @@ class Metrics:
         self.detector_errors = self._counter(
             "bartizan_detector_errors_total",
             "Events on which a detector failed",
-            {"detector": [*DETECTORS, "windows"]},
+            {"detector": [*DETECTORS, OWN_RULES, "windows"]},
         )
         self.findings_dead = self._counter(
             "bartizan_findings_dead_total", "Findings given up after several deliveries", {}

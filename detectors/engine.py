@@ -20,7 +20,7 @@ from detectors.finding import SubjectKind
 from detectors.gathering import Counted, Gatherer
 from detectors.geo import Geo
 from detectors.health_check_failure import HEALTH
-from detectors.own_rule import needs_of_rules, tags_for
+from detectors.own_rules import tags_for, wanted_by
 from detectors.redact import MASK, MASKED, Secret, SecretFinder
 from detectors.roster import Roster
 from detectors.rule import Rule
@@ -87,12 +87,12 @@ class Engine:
         self._on_applied = on_applied
         site, trusted = site or Site(), trusted_proxies or Networks()
         rules = [_for_shared(rule, site.shared_from) for rule in rules]
-        own = needs_of_rules(rules)
+        wanted = wanted_by(rules)
         tags = (
             Tag(LOGIN, site.login_paths),
             Tag(LOGIN_FORM, site.login_forms),
             Tag(HEALTH, site.health_paths),
-            *tags_for(own),
+            *tags_for(wanted),
             Tag(MASKED, () if masks is None else (MASK,)),
         )
         patterns = load_patterns("keys") + load_patterns("attacks")
@@ -109,7 +109,7 @@ class Engine:
             named=frozenset(rule.name for rule in rules),
         )
         self.clients = TrustedClients(trusted_clients, trusted)
-        self._roster = Roster(rules, around, own, self.clients, on_failure)
+        self._roster = Roster(rules, around, wanted, self.clients, on_failure)
         self._gatherer = Gatherer(self.secrets, trusted)
 
     async def process(self, batch: Batch) -> Processed:

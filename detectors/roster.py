@@ -4,7 +4,7 @@ Most events interest no detector and cost one dictionary lookup; so each says be
 of the scan, outcomes, keys), and only those that do are asked.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from detectors.account_takeover import AccountTakeover
 from detectors.addresses import Networks
@@ -23,7 +23,7 @@ from detectors.key_shared import KeyShared
 from detectors.leaked_key_in_use import LeakedKeyInUse
 from detectors.not_found_churn import NotFoundChurn
 from detectors.object_enumeration import ObjectEnumeration
-from detectors.own_rule import OwnRule, OwnRules
+from detectors.own_rules import OwnRules, Wanted
 from detectors.password_spraying import PasswordSpraying
 from detectors.rate_limit_violations import RateLimitViolations
 from detectors.rule import Kind, Rule
@@ -60,6 +60,8 @@ DETECTORS: dict[str, Callable[[Rule, Surroundings], Detector]] = {
 Tally = HighErrorRate | ClientErrorRate
 TALLIES: dict[str, type[Tally]] = {"high_error_rate": HighErrorRate, "client_error_rate": ClientErrorRate}
 """Detectors that look at whole batches."""
+OWN_RULES = "own_rules"
+"""The name under which a failure of the operator's own rules is counted."""
 
 
 class Roster:
@@ -69,24 +71,29 @@ class Roster:
         self,
         rules: Sequence[Rule],
         around: Surroundings,
-        own: Mapping[str, OwnRules],
+        wanted: Wanted,
         clients: TrustedClients,
         on_failure: Callable[[str, Exception], object],
     ) -> None:
-        """`own`: the operator's own rules by name. `on_failure` is told the name of a detector that raised."""
+        """`wanted`: the operator's own rules, and what they need.
+
+        `on_failure` is told the name of a detector that raised.
+        """
         self._clients = clients
         self._on_failure = on_failure
-        looking = [rule for rule in rules if rule.is_own or rule.name in DETECTORS]
-        made = [(rule, _detector_of(rule, around, own)) for rule in looking]
+        looking = [rule for rule in rules if rule.name in DETECTORS and not rule.is_own]
+        made = [(rule, DETECTORS[rule.name](rule, around)) for rule in looking]
         self._narrowed = {
             detector: matcher_of(rule.where, around.trusted)
             for rule, detector in made
-            if rule.where is not None and not rule.is_own
+            if rule.where is not None
         }
+        self._names: dict[Detector, str] = {detector: rule.name for rule, detector in made}
+        if wanted.rules:
+            self._names[OwnRules(wanted, around)] = OWN_RULES
         if any(rule.shared_from for rule in looking):
-            made.append((SHARED_RULE, SharedAddress(SHARED_RULE, around)))
-        self._names = {detector: rule.name for rule, detector in made}
-        self._detectors = [detector for _, detector in made]
+            self._names[SharedAddress(SHARED_RULE, around)] = SHARED_RULE.name
+        self._detectors = list(self._names)
         self.tallies = [_tally_of(rule, around.trusted, clients) for rule in rules if rule.kind is Kind.RATIO]
         self._wants_keys = any(d.keys for d in self._detectors)
         self._wants_all = [d for d in self._detectors if d.everything]
@@ -140,10 +147,6 @@ class Roster:
         except Exception as error:  # noqa: BLE001 - one bad record must not sink its batch
             self._on_failure(self._names[detector], error)
             return ()
-
-
-def _detector_of(rule: Rule, around: Surroundings, own: Mapping[str, OwnRules]) -> Detector:
-    return OwnRule(rule, around, own[rule.name]) if rule.is_own else DETECTORS[rule.name](rule, around)
 
 
 def _tally_of(rule: Rule, trusted: Networks, clients: TrustedClients) -> Tally:

@@ -19,7 +19,7 @@ from detectors.engine import Engine
 from detectors.event import Batch, Event
 from detectors.event_texts import MOST_REGEXES, EventTexts
 from detectors.finding import Action, Severity
-from detectors.own_rule import MOST_LITERALS, OwnRule, needs_of_rules, tags_for
+from detectors.own_rules import MOST_LITERALS, OwnRules, tags_for, wanted_by
 from detectors.rule import Rule
 from detectors.scanner import Scanner
 
@@ -47,9 +47,9 @@ def wants(detector: Detector, event: Event, hits: list[object]) -> bool:
 
 def is_looked_at(condition: Condition, event: Event, record: bytes) -> bool:
     rule = rule_of("mine", condition)
-    own = needs_of_rules([rule])
-    detector = OwnRule(rule, SimpleNamespace(trusted=Networks()), own["mine"])  # type: ignore[arg-type]
-    hits = Scanner((), tags_for(own)).scan([record]).get(0, [])
+    wanted = wanted_by([rule])
+    detector = OwnRules(wanted, SimpleNamespace(trusted=Networks()))  # type: ignore[arg-type]
+    hits = Scanner((), tags_for(wanted)).scan([record]).get(0, [])
     return wants(detector, event, list(hits))
 
 
@@ -207,10 +207,10 @@ def test_rules_with_too_many_literals_or_common_ones_look_at_every_event() -> No
         rule_of("few", of("path", Op.CONTAINS, *words[1:])),
         rule_of("many", of("path", Op.CONTAINS, *words)),
     )
-    assert not needs_of_rules([few])["few"].wanted.everything
-    assert needs_of_rules([many])["many"].wanted == ANYTHING
+    assert not wanted_by([few]).needs.everything
+    assert wanted_by([many]).needs == ANYTHING
     common = rule_of("common", of("user_agent", Op.CONTAINS, "Mozilla", "evilbot"))
-    assert needs_of_rules([common])["common"].wanted == ANYTHING
+    assert wanted_by([common]).needs == ANYTHING
     both = All((of("user_agent", Op.CONTAINS, "Mozilla"), of("path", Op.CONTAINS, "export")))
     assert needs_of(both).literals == {"export"}
 
@@ -218,14 +218,12 @@ def test_rules_with_too_many_literals_or_common_ones_look_at_every_event() -> No
 def test_a_sequence_needs_what_either_part_needs() -> None:
     rule = rule_of("mine", of("status", Op.EQUALS, 401))
     rule = msgspec.structs.replace(rule, then=of("path", Op.CONTAINS, "export"))
-    assert needs_of_rules([rule])["mine"].wanted == Needs(frozenset({401}), frozenset({"export"}))
+    assert wanted_by([rule]).needs == Needs(frozenset({401}), frozenset({"export"}))
 
 
-def test_only_the_first_own_rule_of_an_engine_looks_at_events() -> None:
-    rules = [rule_of(f"rule{n}", of("path", Op.CONTAINS, f"word{n}")) for n in range(3)]
-    own, site = needs_of_rules(rules), SimpleNamespace(trusted=Networks())
-    first, *others = [OwnRule(rule, site, own[rule.name]) for rule in rules]  # type: ignore[arg-type]
-    assert first.tags
-    assert not any(other.tags or other.everything or other.statuses for other in others)
-    verdicts = list(first.judge(Look(Event(path="/word1/word2"), b"", [])))
-    assert [verdict.rule.name for verdict in verdicts] == ["rule1", "rule2"]
+def test_own_rules_are_asked_together_and_each_speaks_for_itself() -> None:
+    for number in (3, 30):
+        rules = [rule_of(f"rule{n}", of("path", Op.CONTAINS, f"word{n}x")) for n in range(number)]
+        together = OwnRules(wanted_by(rules), SimpleNamespace(trusted=Networks()))  # type: ignore[arg-type]
+        verdicts = list(together.judge(Look(Event(path="/word1x/word2x"), b"", [])))
+        assert [verdict.rule.name for verdict in verdicts] == ["rule1", "rule2"]

@@ -6,11 +6,12 @@ the conditions that may be met are evaluated.
 Source: the policy's `rules:`, and Sigma rules.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from detectors.condition_fields import reader_of
 from detectors.condition_matching import matcher_of
-from detectors.condition_needs import ANYTHING, NOTHING, needs_of, one_of
+from detectors.condition_needs import ANYTHING, NOTHING, Needs, needs_of, one_of
 from detectors.condition_words import matched_part_of
 from detectors.conditions import All, Any, Condition
 from detectors.detector import Detector, Look, Surroundings, Verdict
@@ -35,48 +36,42 @@ _DISGUISE = (
 )
 
 
-class OwnRules:
-    """All own rules of an engine, asked as one: the first detector looks at events on behalf of all of them."""
+class Wanted(NamedTuple):
+    """What an event must have that the own rules look at it."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.needs = {rule.name: needs_of(_wanted(rule)) for rule in rules}
-        self.wanted = one_of(self.needs.values())
-        """What an event has that is looked at."""
-        if self.wanted.is_dear or len(self.wanted.literals) > MOST_LITERALS:
-            self.wanted = ANYTHING
-        self._conditions = [_wanted(rule) for rule in rules]
-        self._detectors: list[OwnRule] = []
+    rules: tuple[Rule, ...]
+    needs: Needs
+
+
+class OwnRules(Detector):
+    """All own rules of a policy, asked together."""
+
+    def __init__(self, wanted: Wanted, site: Surroundings) -> None:
+        super().__init__(wanted.rules[0], site)
+        needs = wanted.needs
+        self.statuses = needs.statuses
+        self.outcomes, self.keys, self.everything = needs.outcome, needs.key, needs.everything
+        if needs.literals:
+            tags = {OWN_WORDS, ENCODED}
+            self.tags = frozenset(tags | {DISGUISES} if needs.is_decoded else tags)
+        self._asked = [_OwnRule(rule, site) for rule in wanted.rules]
         self._texts: EventTexts | None = None
-
-    def join(self, detector: "OwnRule") -> bool:
-        """Takes in the detector of the next rule; whether it is the first. They come in the order of the rules."""
-        self._detectors.append(detector)
-        if len(self._detectors) == len(self._conditions) >= FEWEST_TOGETHER:
-            self._texts = EventTexts(self._conditions)
-        return len(self._detectors) == 1
+        if len(self._asked) >= FEWEST_TOGETHER:
+            self._texts = EventTexts([_wanted(rule) for rule in wanted.rules])
 
     def judge(self, look: Look) -> Iterable[Verdict]:
-        """The verdicts of all rules."""
+        """The verdicts of all rules that may be met."""
         if self._texts is None:
-            asked = self._detectors
-        else:
-            asked = [self._detectors[number] for number in self._texts.may_meet(look.event, look.record)]
-        return [verdict for detector in asked for verdict in detector.verdicts(look)] if asked else ()
+            return [verdict for rule in self._asked for verdict in rule.verdicts(look)]
+        numbers = self._texts.may_meet(look.event, look.record)
+        return [verdict for number in numbers for verdict in self._asked[number].verdicts(look)]
 
 
-class OwnRule(Detector):
-    """Asks the condition; the first one of an engine those of all of them."""
+class _OwnRule:
+    """One rule's condition, ready to be asked."""
 
-    def __init__(self, rule: Rule, site: Surroundings, together: OwnRules) -> None:
-        super().__init__(rule, site)
-        self._together = together
-        if together.join(self):
-            wanted = together.wanted
-            self.statuses = wanted.statuses
-            self.outcomes, self.keys, self.everything = wanted.outcome, wanted.key, wanted.everything
-            if wanted.literals:
-                tags = {OWN_WORDS, ENCODED}
-                self.tags = frozenset(tags | {DISGUISES} if wanted.is_decoded else tags)
+    def __init__(self, rule: Rule, site: Surroundings) -> None:
+        self._rule = rule
         where = _where(rule)
         self._counts = matcher_of(where, site.trusted), matched_part_of(where, site.trusted)
         then = rule.then
@@ -88,10 +83,6 @@ class OwnRule(Detector):
             for name, part in rule.parts
         ]
         self._read = reader_of(rule.distinct_field, site.trusted) if rule.distinct_field else None
-
-    def judge(self, look: Look) -> Iterable[Verdict]:
-        """The verdicts of all own rules."""
-        return self._together.judge(look)
 
     def verdicts(self, look: Look) -> Iterable[Verdict]:
         """One verdict where the condition is met; of a sequence also one where its end is, which comes first.
@@ -120,18 +111,21 @@ class OwnRule(Detector):
         return found
 
 
-def needs_of_rules(rules: Iterable[Rule]) -> dict[str, OwnRules]:
-    """The own rules among these, by their names; each is given to its detector."""
-    own = [rule for rule in rules if rule.is_own]
-    return dict.fromkeys((rule.name for rule in own), OwnRules(own)) if own else {}
+def wanted_by(rules: Iterable[Rule]) -> Wanted:
+    """What the own rules among these need; nothing where there is none."""
+    own = tuple(rule for rule in rules if rule.is_own)
+    needs = one_of([needs_of(_wanted(rule)) for rule in own]) if own else NOTHING
+    if needs.is_dear or len(needs.literals) > MOST_LITERALS:
+        needs = ANYTHING
+    return Wanted(own, needs)
 
 
-def tags_for(own: Mapping[str, OwnRules]) -> Iterator[Tag]:
+def tags_for(wanted: Wanted) -> Iterator[Tag]:
     """What the scan must look for on behalf of own rules."""
-    wanted = next((together.wanted for together in own.values()), NOTHING)
-    for literal in sorted(wanted.literals):
+    needs = wanted.needs
+    for literal in sorted(needs.literals):
         yield Tag(OWN_WORDS, (literal,))
-    if wanted.is_decoded:
+    if needs.is_decoded:
         yield Tag(DISGUISES, expression=_DISGUISE)
 
 
