@@ -265,18 +265,35 @@ class Responder:
         claim = self._world.verified_bots.claim_of(merged_of(*(row.finding for row in rows)))
         if claim is not None and not intake.beside.is_full:
             intake.in_hand.update(row.entry_id for row in rows)
-            intake.beside.start(self._ask_and_carry_through(intake, rows, claim))
+            intake.beside.start(self._carry_through(intake, rows, claim))
             return
         if claim is not None:
             await self._world.verified_bots.pass_over(claim)
         await self._carry_through(intake, rows)
 
-    async def _ask_and_carry_through(self, intake: Intake, rows: list[Row], claim: Claim) -> None:
-        await self._world.verified_bots.ask(claim)
-        async with intake.beside.turn:
-            await self._carry_through(intake, rows)
+    async def _carry_through(self, intake: Intake, rows: list[Row], claim: Claim | None = None) -> None:
+        """Handles findings as one, where somebody claims to be a bot once the DNS was asked.
 
-    async def _carry_through(self, intake: Intake, rows: list[Row]) -> None:
+        What fails with an error of our own is counted, logged and left on the stream: it is taken again like what
+        others have left, and set aside in the end. Raises: StorageError.
+        """
+        try:
+            if claim is None:
+                await self._finish(intake, rows)
+                return
+            await self._world.verified_bots.ask(claim)
+            async with intake.beside.turn:
+                await self._finish(intake, rows)
+        except StorageError:
+            raise
+        except Exception:
+            finding = rows[0].finding
+            for action in finding.actions:
+                self._world.counters.count("action_failures", action=action.value)
+            log.exception("finding failed", rule=finding.rule, finding=finding.id, findings=len(rows))
+            intake.in_hand.difference_update(row.entry_id for row in rows)
+
+    async def _finish(self, intake: Intake, rows: list[Row]) -> None:
         """Handles findings as one, and takes them off the stream."""
         await self.handle(*(row.finding for row in rows))
         await intake.done(*(row.entry_id for row in rows))

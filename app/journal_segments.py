@@ -52,7 +52,12 @@ class SegmentWriter:
         parts = [s.part for s in segments(self.folder) if (s.hour, s.slot) == (hour, self._slot)]
         path = self.folder / segment_name(hour, self._slot, max(parts, default=-1) + 1)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            path.unlink(missing_ok=True)
+            raise
         self._file, self._hour, self._size = file, hour, 0
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ NULL_TAG = "tag:yaml.org,2002:null"
 BOOL_TAG = "tag:yaml.org,2002:bool"
 INT_TAG = "tag:yaml.org,2002:int"
 FLOAT_TAG = "tag:yaml.org,2002:float"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}")
 
@@ -26,6 +27,9 @@ E = TypeVar("E", bound=Enum)
 
 def read_document(text: str, source: str) -> "Value":
     """The one YAML document in this text. Raises: ConfigError."""
+    half = _SURROGATE.search(text)
+    if half:
+        _fail_half(source, text.count("\n", 0, half.start()) + 1)
     if len(text.encode()) > LARGEST_BYTES:
         raise ConfigError(f"{source}: larger than {LARGEST_BYTES} bytes")
     try:
@@ -38,7 +42,29 @@ def read_document(text: str, source: str) -> "Value":
         raise ConfigError(f"{source}: not valid YAML: {words}") from None
     if node is None:
         raise ConfigError(f"{source}: is empty")
+    _refuse_halves(node, source)
     return Value(source, "", node)
+
+
+def _refuse_halves(top: Node, source: str) -> None:
+    """Half a character, as an escape gives it, can be neither stored nor shown. Raises: ConfigError."""
+    seen, left = set[int](), [top]
+    while left:
+        node = left.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, ScalarNode):
+            if _SURROGATE.search(node.value):
+                _fail_half(source, node.start_mark.line + 1)
+        elif isinstance(node, MappingNode):
+            left += [part for pair in node.value for part in pair]
+        else:
+            left += node.value
+
+
+def _fail_half(source: str, line: int) -> NoReturn:
+    raise ConfigError(f"{source} line {line}: holds half a character (U+D800 to U+DFFF)")
 
 
 class Value:

@@ -14,6 +14,7 @@ from detectors.defaults import DEFAULTS
 from detectors.event import Event
 from detectors.finding import Action, Severity, SubjectKind
 from detectors.rule import Kind, Rule
+from detectors.windows import SHARED_ADDRESS
 
 MOST_RULES = 200
 MOST_EXAMPLES = 100
@@ -60,6 +61,8 @@ def read_own_rules(value: Value) -> tuple[list[Rule], list[Example]]:
     for name, (key, member) in entries.items():
         if name in DEFAULTS:
             key.fail("is a rule of Bartizan's own; narrow that one with where, or choose another name")
+        if name == SHARED_ADDRESS:
+            key.fail("what is remembered of shared addresses has this name; choose another name")
         if not _NAME.fullmatch(name):
             key.fail("a name has 3 to 64 small letters, digits and underscores, and begins with a letter")
         members = member.members(OWN_KEYS)

@@ -8,16 +8,13 @@ import msgspec
 from detectors.addresses import Networks, client_address
 from detectors.event import Batch
 from detectors.finding import Evidence
-from detectors.redact import MANY, NOTHING, Found, Secret, SecretFinder, masked
+from detectors.quotes import QuoteGuard
+from detectors.redact import MANY, NOTHING, Found, Secret, SecretFinder, masks_of
 
 RECORD_CHARACTERS = 512
 FIELD_CHARACTERS = 256
 BEGINNING = 8
 """So many first characters of a credential are taken for it where a quote was cut in the middle of one."""
-PIECE = 12
-"""Characters that a quote and a credential of its record have in common by no accident."""
-MOST_PIECING = 2_000_000
-"""Characters of a quote times those of all credentials that are compared: half a millisecond."""
 MARGIN_CHARACTERS = 1024
 """Read behind what is shown, so that a credential which begins in it is known by its end."""
 MOST_MASKING = 500_000
@@ -32,6 +29,8 @@ class EvidenceClerk:
         self._trusted = trusted_proxies
         self._batch: Batch | None = None
         self._written: dict[int, tuple[Found, str]] = {}
+        self._guards: dict[int, QuoteGuard] = {}
+        self._masks_of: tuple[Found, list[tuple[str, str]]] = NOTHING, []
 
     def write(
         self, batch: Batch, index: int, *, at: int, flag: str | None, matched: str, may_hold_secret: bool
@@ -41,13 +40,23 @@ class EvidenceClerk:
         `may_hold_secret`: what the scan said; without it nothing needs redacting, and most events need nothing.
         """
         if batch is not self._batch:
-            self._batch, self._written = batch, {}
+            self._batch, self._written, self._guards = batch, {}, {}
+            self._masks_of = NOTHING, []
         known, rest = self._written.get(index) or self._write_event(batch, index, may_hold_secret)
         if may_hold_secret:
-            matched = self._safe(_without_pieces(matched, known), known, FIELD_CHARACTERS) or ""
+            matched = self._safe_quote(matched, index, known)
         text = msgspec.json.encode(matched[:FIELD_CHARACTERS]).decode()
         flags = f',"flags":["{flag}"]' if flag else ""
         return f'{{"at":{at},"received_at":{batch.received_ms},"matched":{text}{flags}{rest}'
+
+    def _safe_quote(self, quote: str, index: int, known: Found) -> str:
+        if known.secrets or not known.is_complete:
+            guard = self._guards.get(index)
+            if guard is None:
+                guard = self._guards[index] = QuoteGuard(known)
+            quote = guard.without_pieces(quote)
+            return guard.checked(self._safe(quote, known, FIELD_CHARACTERS) or "")
+        return self._safe(quote, known, FIELD_CHARACTERS) or ""
 
     def _safe(self, text: str | None, known: Found, most: int) -> str | None:
         """A text of a record in which these credentials are known, masked and cut."""
@@ -55,7 +64,10 @@ class EvidenceClerk:
             return None
         if not known.is_complete or len(text) * len(known.secrets) > MOST_MASKING:
             return MANY
-        text = masked(text, known.secrets)
+        if known is not self._masks_of[0]:
+            self._masks_of = known, masks_of(known.secrets)
+        for form, mask in self._masks_of[1]:
+            text = text.replace(form, mask)
         is_cut = len(text) > most + MARGIN_CHARACTERS
         redacted = self._secrets.redact(text[: most + MARGIN_CHARACTERS]) or ""
         # Where the end is missing, a credential in the margin may not have been known for one.
@@ -100,29 +112,3 @@ def _without_beginnings(text: str, secrets: Iterable[Secret]) -> str:
             text = text[:at] + secret.mask + text[end:]
             at = text.find(secret.text[:BEGINNING], at + len(secret.mask))
     return text
-
-
-def _without_pieces(quote: str, known: Found) -> str:
-    """What a detector quotes, without pieces of the record's credentials.
-
-    A detector quotes what it read: cut, decoded, its slashes folded, its ids replaced. A credential that went through
-    this is none any more, by its shape, and most of it may still be there.
-    """
-    if not known.secrets or not known.is_complete:
-        return quote
-    size = sum(len(secret.text) for secret in known.secrets)
-    if len(quote) * len(known.secrets) > MOST_MASKING or FIELD_CHARACTERS * size > MOST_PIECING:
-        return MANY
-    quote = masked(quote, known.secrets)[:FIELD_CHARACTERS]
-    for secret in known.secrets:
-        at = 0
-        while at + PIECE <= len(quote):
-            end = at + PIECE
-            if quote[at:end] not in secret.text:
-                at += 1
-                continue
-            while end < len(quote) and quote[at : end + 1] in secret.text:
-                end += 1
-            quote = quote[:at] + secret.mask + quote[end:]
-            at += len(secret.mask)
-    return quote

@@ -1,7 +1,6 @@
 """What counts, gathered by rule and subject: the groups that lua/count_batch/ counts, with their evidence."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
@@ -13,7 +12,7 @@ from detectors.detector import Verdict, answer_of
 from detectors.event import Batch, Event
 from detectors.evidence import EvidenceClerk
 from detectors.finding import SubjectKind
-from detectors.redact import SecretFinder, may_hold_secret
+from detectors.redact import MANY, MASKED, NOTHING, Found, SecretFinder, masked, may_hold_secret
 from detectors.roster import Tally
 from detectors.rule import Kind, Rule
 from detectors.scanner import Hits
@@ -24,6 +23,7 @@ GROUPS_AT_A_TIME = 100
 """Groups made before others on the event loop (lookups) get a turn: they take a few milliseconds."""
 EVIDENCE_AT_EACH_END = 10
 """Of one group of one batch, the first and the last ten events keep their evidence."""
+_BY_IP = (SubjectKind.IP,)
 _NARROWED = frozenset({Kind.SEQUENCE, Kind.NEWCOMER})
 """Kinds of windows that a rule has beside another one of the same subject."""
 
@@ -50,7 +50,9 @@ class Gatherer:
         gathered: dict[tuple[str, str], list[Counted]] = {}
         for counted in selected:
             event = batch.events[counted.index]
-            subject, narrow = self._subject(counted.verdict, event)
+            is_by_ip = counted.verdict.rule.group_by == _BY_IP
+            known = NOTHING if is_by_ip else self._known(batch, counted.index, hits)
+            subject, narrow = self._subject(counted.verdict, event, known)
             if subject is not None and self._has_value(counted.verdict, event):
                 key = f"{counted.verdict.rule.name}{narrow}"
                 gathered.setdefault((key, subject), []).append(counted)
@@ -82,34 +84,41 @@ class Gatherer:
                 group.evidence.append((counted.at, self._evidence(batch, counted, hits)))
         return group
 
+    def _known(self, batch: Batch, index: int, hits: Hits) -> Found:
+        """The credentials that a record shows; nothing is searched where the scan saw no sign of one."""
+        found = hits.get(index)
+        if not found or not (may_hold_secret(found) or MASKED in found):
+            return NOTHING
+        return self._secrets.look(batch.records[index], found)
+
     def _values(self, verdict: Verdict, event: Event) -> list[Any]:
         """What lua/count_batch/ wants to know of one event, by the kind of rule."""
         kind = verdict.rule.kind
         if kind is Kind.DISTINCT:
-            return [_hash(self._value(verdict, event) or "")]
+            return [self._secrets.stand_in(self._value(verdict, event) or "")]
         if kind is Kind.STREAK and verdict.rule.spares_known and not verdict.good and event.user:
-            return [_hash(event.user)]
+            return [self._secrets.stand_in(event.user)]
         if kind in (Kind.STREAK, Kind.SEQUENCE):
             return [int(verdict.good)]
         if kind is Kind.SCORE:
-            return [verdict.points, _hash(verdict.value) if verdict.value else ""]
+            return [verdict.points, self._secrets.stand_in(verdict.value) if verdict.value else ""]
         if kind in (Kind.NEWCOMER, Kind.SHARED):
-            return [_hash(verdict.value or "") if verdict.good else ""]
+            return [self._secrets.stand_in(verdict.value or "") if verdict.good else ""]
         return [verdict.spot] if kind is Kind.TRAVEL else []
 
-    def _subject(self, verdict: Verdict, event: Event) -> tuple[str | None, str]:
+    def _subject(self, verdict: Verdict, event: Event, known: Found) -> tuple[str | None, str]:
         """Whom a verdict counts for, and what narrows the window; None where the event does not say."""
         first, *rest = verdict.rule.group_by
-        subject = self._part(first, verdict, event)
+        subject = self._part(first, verdict, event, known)
         narrow = f":{verdict.rule.kind.value}" if verdict.rule.kind in _NARROWED else ""
         for part in (verdict.narrow, verdict.place):
             if part:
-                narrow += f":{_hash(part)}"
+                narrow += f":{self._secrets.stand_in(part)}"
         for kind in rest:
-            value = self._part(kind, verdict, event)
+            value = self._part(kind, verdict, event, known)
             if value is None:
                 return None, ""
-            narrow += f":{_hash(value)}"
+            narrow += f":{self._secrets.stand_in(value)}"
         return subject, narrow
 
     def _has_value(self, verdict: Verdict, event: Event) -> bool:
@@ -119,17 +128,33 @@ class Gatherer:
     def _value(self, verdict: Verdict, event: Event) -> str | None:
         if verdict.value is not None or verdict.rule.distinct is None:
             return verdict.value
-        return self._part(verdict.rule.distinct, verdict, event)
+        return self._part(verdict.rule.distinct, verdict, event, NOTHING)
 
-    def _part(self, kind: SubjectKind, verdict: Verdict, event: Event) -> str | None:
+    def _part(self, kind: SubjectKind, verdict: Verdict, event: Event, known: Found) -> str | None:
         if kind is SubjectKind.IP:
             address = client_address(event.client_ip, event.forwarded_for, self._trusted)
             return subject_of(address) if address else None
         if kind is SubjectKind.KEY:
-            return verdict.subject or self._secrets.redact(event.api_key_id)
+            return verdict.subject or self._name(event.api_key_id, known)
         if kind is SubjectKind.USER:
-            return self._secrets.redact(event.user)
-        return self._secrets.redact(event.host) or "*"
+            return self._name(event.user, known)
+        return self._name(event.host, known) or "*"
+
+    def _name(self, value: str | None, known: Found) -> str | None:
+        """A value that names somebody, without a credential of its record: one that is nothing else is `kind:v1:...`.
+
+        Not every credential is known by its shape: `?api_key=K` shows K to be one, and the same K in another field is.
+        """
+        if not value:
+            return value
+        if not known.is_complete:
+            return MANY
+        if known.secrets:
+            value = masked(value, known.secrets)
+            for secret in known.secrets:
+                if value == secret.mask:
+                    return f"{secret.kind}:{secret.fingerprint}"
+        return self._secrets.redact(value)
 
     def _evidence(self, batch: Batch, counted: Counted, hits: Hits) -> str:
         return self._clerk.write(
@@ -145,9 +170,10 @@ class Gatherer:
         """What a detector of whole batches adds up, with samples of what it counts."""
         rule, groups = tally.rule, []
         tallied = tally.tally(batch)
+        shown = self._hosts(batch, hits)
         samples = tally.samples(batch) if any(sum(values[1::2]) for _, values in tallied.values()) else {}
         for counted, (times, values) in tallied.items():
-            subject = self._secrets.redact(counted) or "*"
+            subject = shown.get(counted) or self._secrets.redact(counted) or "*"
             evidence = []
             for index in samples.get(counted, ()):
                 at, flag = event_time_ms(batch.events[index].timestamp, batch.received_ms)
@@ -159,7 +185,18 @@ class Gatherer:
             groups.append(group)
         return groups
 
+    def _hosts(self, batch: Batch, hits: Hits) -> dict[str, str]:
+        """The hosts of a batch that hold a credential of a record that names them, and each without it.
 
-def _hash(text: str) -> str:
-    """A short stand-in for a value that must not stand in a key or a window itself."""
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+        A record with too many credentials masks none but those told apart: else anybody who names a host could keep
+        its errors from being counted for it.
+        """
+        found: dict[str, str] = {}
+        for index in hits:
+            host = batch.events[index].host
+            if host:
+                known = self._known(batch, index, hits)
+                shown = self._name(host, known._replace(is_complete=True))
+                if known.secrets and shown and shown != host:
+                    found[host] = shown
+        return found

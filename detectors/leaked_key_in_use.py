@@ -47,7 +47,8 @@ class LeakedKeyInUse(Detector):
         act="Revoke the key at its issuer at once and give the owner a new one; then look for what the other address "
         "did with it, and stop logging the place where the key stood.",
         wrong="One client with several addresses: a fleet behind a changing egress, a phone on the move. Put their "
-        "networks on the allowlist, or keep keys out of URLs.",
+        "networks on the allowlist, or keep keys out of URLs. Anybody can send a made-up key to a public page, which "
+        "answers 200 whatever it is sent, from two addresses: a key that your key store does not know is nobody's.",
         references=("T1552.001", "T1550.001", "API2:2023", "CWE-532", "CWE-598"),
     )
 

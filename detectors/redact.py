@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import re2
 
-from detectors.decoding import views
+from detectors.decoding import decode_value, views
 from detectors.placeholders import is_placeholder
 from detectors.scanner import ENCODED, Pattern, Scanner
 
@@ -60,21 +60,32 @@ class Secret(NamedTuple):
 
 def masked(text: str, secrets: Iterable[Secret]) -> str:
     """The text with each of these secrets masked, however escaped; the longest first, one may contain another."""
-    written = {form: secret.mask for secret in secrets for form in _forms(secret.text)}
-    for form in sorted(written, key=len, reverse=True):
-        text = text.replace(form, written[form])
+    for form, mask in masks_of(secrets):
+        text = text.replace(form, mask)
     return text
 
 
-def _forms(secret: str) -> Iterator[str]:
-    """The ways in which a secret may stand in another field or another view of its record."""
+def masks_of(secrets: Iterable[Secret]) -> list[tuple[str, str]]:
+    """Every form of these secrets with its mask, in the order in which they are to be replaced."""
+    written = {form: secret.mask for secret in secrets for form in forms_of(secret.text)}
+    return sorted(written.items(), key=lambda item: len(item[0]), reverse=True)
+
+
+def forms_of(secret: str) -> Iterator[str]:
+    """The ways in which a secret may stand in another field or another view of its record, or in what quotes it."""
     yield secret
     if secret.isalnum() or len(secret) > LONGEST_MATCH:
         return
     yield quote(secret, safe="")
-    for view in islice(views(secret.encode("utf-8", "replace")), 1, None):
-        if len(view) >= SHORTEST_FORM:
-            yield view.decode("utf-8", "replace")
+    decoded = [
+        view.decode("utf-8", "replace") for view in islice(views(secret.encode("utf-8", "replace")), 1, None)
+    ]
+    plain = secret.replace("+", " ")
+    for form in {secret, *decoded, plain, decode_value(secret), decode_value(plain)}:
+        if form == secret or len(form) >= SHORTEST_FORM:
+            yield form
+            # As repr() writes it: with its backslashes doubled, and what cannot be printed escaped.
+            yield repr(form)[1:-1]
 
 
 class Found(NamedTuple):
@@ -227,6 +238,10 @@ class SecretFinder:
             decoded = decoded.replace(line_break, b"")
         digest = hmac.new(self._key, decoded, hashlib.sha256).digest()
         return "v1:" + b32encode(digest[:16]).decode().rstrip("=").lower()
+
+    def stand_in(self, text: str) -> str:
+        """16 hex digits in place of a value that must not stand in Redis; without the key of no use to guess it."""
+        return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8, key=self._key[:64]).hexdigest()
 
 
 def _matches(pattern: Pattern, view: bytes) -> Iterator[tuple[bytes, bytes]]:

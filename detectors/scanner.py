@@ -95,7 +95,9 @@ def _escape(literal: str) -> str:
 def _character(character: str) -> str:
     if character == "/":
         return r"[\\/]{1,4}(?:\.[\\/]{1,4}){0,3}"
-    return character if character.isalnum() else f"\\x{ord(character):02x}"
+    if character.isascii() and character.isalnum():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "replace"))
 
 
 Hits = dict[int, list[Pattern | str]]

@@ -72,7 +72,9 @@ class SecurityBreach(Detector):
         wrong=(
             "A site that answers every path with one page serves no secret: answer unknown paths "
             "with 404. A person who remembered the password at last, or a client with several "
-            "addresses whose key stands in the URL: resolve the incident as benign."
+            "addresses whose key stands in the URL: resolve the incident as benign. Anybody can send a made-up "
+            "key to a public page from two addresses: ask your key store whether it exists before you page "
+            "anyone else."
         ),
         references=("T1078", "T1110", "T1552.001", "CWE-552"),
     )

@@ -1,6 +1,7 @@
 """The files of a folder of Sigma rules, read within bounds."""
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,11 @@ def read_documents(folder: Path, refused: list[Refusal]) -> Iterator[Document]:
     for path in list_files(folder):
         name = path.relative_to(folder).as_posix()
         try:
-            with path.open("rb") as file:
+            # Without waiting: a named pipe has no end, and may have no beginning.
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    refused.append(Refusal(name, "", "is not a plain file"))
+                    continue
                 raw = file.read(LARGEST_FILE_BYTES + 1)
         except OSError as error:
             refused.append(Refusal(name, "", f"cannot be read: {error.strerror}"))

@@ -280,3 +280,27 @@ async def test_an_outage_only_delays(redis: Redis, clock: Clock, monkeypatch: py
     assert [w for w in waits if w != 1.0][:3] == [0.1, 0.2, 0.4]
     assert tally.counted["storage_errors where=responder"] == 3
     assert await world.blocklist.find_active(IP) is not None
+
+
+async def test_a_finding_that_cannot_be_handled_is_counted_and_set_aside_and_the_others_go_on(
+    world: World, redis: Redis, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Responder.handle
+
+    async def handle(self: Responder, finding: Finding, *others: Finding) -> None:
+        if finding.subject == IP:
+            raise ZeroDivisionError
+        await real(self, finding, *others)
+
+    monkeypatch.setattr(Responder, "handle", handle)
+    entry = await put(redis)
+    await put(redis, "192.0.2.1")
+    await Responder(world, claim_idle_ms=0).drain()
+    assert await world.blocklist.find_active("192.0.2.1") is not None
+    assert tally.counted["action_failures action=block_ip"] == 1
+    assert await redis.xlen(findings_key(0)) == 1
+    await Responder(world, consumer="next", claim_idle_ms=0).drain()
+    assert tally.counted["action_failures action=block_ip"] == TAKEOVERS + 1
+    [(_, row)] = await redis.xrange(dead_key())
+    assert row[b"entry"] == entry
+    assert await redis.xlen(findings_key(0)) == 0

@@ -351,3 +351,26 @@ def test_each_bot_is_recognised_by_its_user_agent(crawler: object) -> None:
     assert crawler in claimed_by(f"Mozilla/5.0 (compatible; {token.upper()}/1.0)")
     assert claimed_by("Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0") == ()
     assert claimed_by(None) == ()
+
+
+async def test_an_error_of_our_own_while_a_bot_is_asked_about_stops_nobody(
+    redis: Redis, bots: World, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, stop = 0, asyncio.Event()
+
+    async def ask(claim: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(bots.verified_bots, "ask", ask)
+    await put_claim(redis, GOOGLEBOT)
+    responder, intake = await taken(bots)
+    await responder._take(intake, block_ms=0)
+    await intake.beside.finish()
+    assert asked == 1
+    assert tally.counted["action_failures action=block_ip"] == 1
+    assert intake.in_hand == set(), "it is taken again like what others have left"
+    assert await redis.xlen(findings_key(0)) == 1
+    stop.set()
+    await Responder(bots).run(stop)

@@ -1,5 +1,7 @@
 """The journal on disk: what comes back, what is deleted, and what a crash or a full disk does to it."""
 
+import errno
+import fcntl
 import json
 import random
 import resource
@@ -11,6 +13,7 @@ import pytest
 from journaling import HOUR_MS, START, Desk
 
 from app.journal import QUEUE_BYTES, Journal, open_journal
+from app.journal_segments import SegmentWriter
 from app.metrics import Metrics
 from app.settings import Settings
 from detectors.event import Batch, Event
@@ -226,3 +229,23 @@ def test_hours_of_zero_keep_nothing_and_delete_what_was_kept(tmp_path: Path):
     settings = Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1", journal_hours=0)
     assert open_journal(settings, 0, desk.clock, Metrics()) is None
     assert desk.files() == []
+
+
+def test_a_segment_that_cannot_be_locked_is_let_go_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_file: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    writer = SegmentWriter(tmp_path, 0, roll_bytes=100)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", refuse)
+        for _ in range(3):
+            with pytest.raises(OSError, match="No locks"):
+                writer.append(b"frame", START)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not list(tmp_path.iterdir())
+    writer.append(b"frame", START)
+    writer.close()
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"frame"]

@@ -355,3 +355,17 @@ class TestOwnKeys:
     def test_a_wrong_prefix_is_refused_with_its_line(self, entry, line):
         with pytest.raises(ConfigError, match=rf"p\.yaml line {line}: own_keys"):
             load_policy(f"own_keys:\n  - {entry}\n", "p.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('security_alerts:\n  auth_failures:\nlogin_paths:\n  - "/abc\\ud800"\n', 4),
+        ('security_alerts:\n  "auth\\udfff":\n', 2),
+        ("security_alerts:\n  auth_failures:\n# \ud800\n", 3),
+        ('rules:\n  mine:\n    where: {path: a}\n    tests: {match: [{path: "/abc\\ud800"}]}\n', 4),
+    ],
+)
+def test_half_a_character_is_refused_with_its_line(text: str, line: int) -> None:
+    with pytest.raises(ConfigError, match=f"^policy.yaml line {line}: .*half a character"):
+        load_policy(text, "policy.yaml")

@@ -327,3 +327,8 @@ def test_every_rule_of_the_documentation_is_a_right_one() -> None:
     assert blocks
     for block in blocks:
         check_examples(load(block))
+
+
+def test_a_rule_may_not_be_named_like_the_memory_of_shared_addresses() -> None:
+    with pytest.raises(ConfigError, match=r"policy.yaml line 2: rules.shared_address: .*choose another name"):
+        load("rules:\n  shared_address:\n    where: {path: /a}\n")

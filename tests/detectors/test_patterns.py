@@ -104,3 +104,10 @@ def test_a_batch_that_repeats_literals_is_scanned_one_by_one():
     records = [b".env" * 5000] * 20
     assert SCANNER._scan_together(records) is None
     assert [len(hits) for hits in SCANNER.scan(records).values()] == [1] * 20
+
+
+@pytest.mark.parametrize("text", ["/caf\u00e9", "/a\u2013b", "/\U0001f600/x"])
+def test_a_path_with_letters_outside_ascii_is_found_as_utf_8(text):
+    scanner = Scanner((), [Tag("health", (text,))])
+    assert "health" in scanner.scan_one(f'{{"path":"{text}"}}'.encode())
+    assert "health" not in scanner.scan_one(b'{"path":"/a 13b"}')

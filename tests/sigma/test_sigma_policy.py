@@ -150,3 +150,14 @@ def test_policy_explain_says_what_a_temporal_correlation_counts(home):
     done = CliRunner().invoke(cli, ["explain", str(home / "policy.yaml"), "--json"])
     (row,) = [row for row in map(json.loads, done.output.splitlines()) if row.get("rule") == "sigma_both"]
     assert row["fires_at"] == "2 different rules in 5m, per ip"
+
+
+def test_what_is_no_plain_file_is_refused_and_not_waited_for(home):
+    os.mkfifo(home / "sigma" / "a.yml")
+    (home / "sigma" / "b.yml").symlink_to(home / "sigma" / "a.yml")
+    policy = load_policy("sigma: {folder: sigma}", "policy.yaml", home)
+    assert [(refusal.file, refusal.reason) for refusal in policy.sigma.refused] == [
+        ("a.yml", "is not a plain file"),
+        ("b.yml", "is not a plain file"),
+    ]
+    assert policy.rule("sigma_one").is_own
