@@ -61,6 +61,9 @@ _FULLWIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
 _HAS_FULLWIDTH = re.compile(f"[{''.join(map(chr, _FULLWIDTH))}]")
 
 
+_ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
+
+
 def decode_target(text: str) -> str:
     """A path, with or without its query, as the server understands it; `+` is a blank in the query."""
     if len(text) > 2 * LONGEST_END:
@@ -136,7 +139,7 @@ def percent_decode(text: bytes) -> bytes:
     The work is done by the decoder of quoted-printable (RFC 2045, 6.7), whose escapes are the same with `=` in place
     of `%`: the two are exchanged before and after. A byte that is no part of UTF-8 keeps the place of `=` meanwhile.
     """
-    if b"%" not in text:
+    if b"%" not in text or not _ESCAPE.search(text):
         return text
     for escape, meant in _NOT_QUOTED_PRINTABLE:
         text = text.replace(escape, meant)

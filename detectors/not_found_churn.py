@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from detectors.decoding import decode_target, normal_path
 from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict
 from detectors.guide import Guide
-from detectors.object_enumeration import route_of
+from detectors.object_enumeration import LONGEST_PATH, route_of
 
 
 class NotFoundChurn(Detector):
@@ -49,5 +49,5 @@ class NotFoundChurn(Detector):
         if look.event.status not in self.statuses or not look.event.path:
             return ()
         route, _ = route_of(look.event.path)
-        path = normal_path(decode_target(look.event.path))
+        path = normal_path(decode_target(look.event.path[:LONGEST_PATH]))
         return (Verdict(self._rule, f"status {look.event.status} on {path[:LONGEST_QUOTE]}", value=route),)

@@ -14,6 +14,10 @@ document.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any
+
+import re2
 
 from detectors.decoding import decode_target, normal_path, values_of
 from detectors.detector import Detector, Look, Surroundings, Verdict, is_one_of
@@ -21,7 +25,6 @@ from detectors.event import Event
 from detectors.finding import Severity
 from detectors.guide import Guide
 from detectors.object_enumeration import route_of
-from detectors.redact import compiled
 from detectors.scanner import ENCODED, Pattern, Scanner, load_patterns
 from detectors.sql_tokens import is_sql_injection
 
@@ -94,9 +97,9 @@ class SuspiciousActivity(Detector):
     def judge(self, look: Look) -> Iterable[Verdict]:
         """One verdict, of the heaviest sign; none where there is no sign."""
         if look.hits:
-            attacks = list(attacks_in(look, self._site.scanner))
-            if attacks:
-                pattern, matched = max(attacks, key=lambda attack: points_of(attack[0]))
+            heaviest = next(attacks_in(look, self._site.scanner), None)
+            if heaviest:
+                pattern, matched = heaviest
                 return (Verdict(self._rule, f"{matched} ({pattern.id})", points=points_of(pattern)),)
         sign = refused_route(look.event, self._site)
         return (Verdict(self._rule, sign[0], value=sign[1], points=sign[2]),) if sign else ()
@@ -128,7 +131,7 @@ def _counted_once(route: str) -> str:
 
 
 def attacks_in(look: Look, scanner: Scanner) -> Iterator[tuple[Pattern, str]]:
-    """The attack patterns confirmed in an event, each with `field: the matched text`."""
+    """The attack patterns confirmed in an event, the heaviest first, each with `field: the matched text`."""
     event = look.event
     raw = target_of(event)
     target = decode_target(raw)
@@ -143,15 +146,19 @@ def attacks_in(look: Look, scanner: Scanner) -> Iterator[tuple[Pattern, str]]:
         decoded = scanner.scan_one(f"{folded}\n{texts['text']}".encode("utf-8", "replace"))
         hits = dict.fromkeys((*decoded, *look.hits))
     failed = event.status is None or event.status >= 400
-    for pattern in hits:
-        if not isinstance(pattern, Pattern) or pattern.field == "record" or (pattern.failed and not failed):
+    written: dict[str, bytes] = {}
+    attacks = [hit for hit in hits if isinstance(hit, Pattern) and hit.field != "record"]
+    for pattern in sorted(attacks, key=points_of, reverse=True):
+        if pattern.failed and not failed:
             continue
         if pattern.field == "line" and "line" not in texts:
             texts["line"] = _unreadable_line(look)
-        match = compiled(pattern).search(texts[pattern.field])
+        if pattern.field not in written:
+            written[pattern.field] = texts[pattern.field].encode("utf-8", "replace")
+        match = attack_program(pattern).search(written[pattern.field])
         if not match:
             continue
-        quote = match.group()
+        quote = match.group().decode("utf-8", "replace")
         if pattern.id in CONFIRMED_BY_VALUE:
             values = values_of(texts["raw"])
             values = values[:VALUES_AT_EACH_END] + values[VALUES_AT_EACH_END:][-VALUES_AT_EACH_END:]
@@ -159,6 +166,12 @@ def attacks_in(look: Look, scanner: Scanner) -> Iterator[tuple[Pattern, str]]:
         if quote:
             where = "request" if pattern.field == "text" else pattern.field
             yield pattern, f"{where}: {quote[:LONGEST_QUOTE]!r}"
+
+
+@cache
+def attack_program(pattern: Pattern) -> Any:
+    """An attack pattern's RE2 program over UTF-8: handing it text would write that down for each pattern again."""
+    return re2.compile(pattern.regex.encode())
 
 
 def _unreadable_line(look: Look) -> str:
