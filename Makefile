@@ -49,8 +49,9 @@ $(STAMP): pyproject.toml constraints.txt client/pyproject.toml
 run: $(STAMP)
 	@exec $(BIN)/bartizan serve
 
+# Every process starts Redis servers of its own.
 test: $(STAMP)
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto --maxprocesses 4
 
 check: lint types test
 

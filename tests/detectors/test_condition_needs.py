@@ -181,7 +181,7 @@ def test_the_engine_passes_no_matching_event_over(data: st.DataObject) -> None:
         (All(()), ANYTHING),
         (Any(()), Needs()),
     ],
-    ids=repr,
+    ids=lambda part: repr(part) if not isinstance(part, Needs) else "",  # a set has no order of its own
 )  # fmt: skip
 def test_needs_are_as_narrow_as_they_can_be(condition: Condition, needs: Needs) -> None:
     assert needs_of(condition) == needs

@@ -18,20 +18,25 @@ def raw_deflate(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
+def packed(data: bytes) -> bytes:
+    """The same bytes whenever it is called: they name the tests."""
+    return gzip.compress(data, mtime=0)
+
+
 @pytest.mark.parametrize(
     ("data", "encoding"),
     [
         (TEXT, ""),
         (TEXT, "identity"),
-        (gzip.compress(TEXT), "gzip"),
-        (gzip.compress(TEXT), "x-gzip"),
-        (gzip.compress(TEXT), " GZIP "),
-        (gzip.compress(TEXT), ""),
-        (gzip.compress(TEXT), "identity"),
-        (gzip.compress(TEXT[:600]) + gzip.compress(TEXT[600:]), "gzip"),
-        (gzip.compress(TEXT[:600]) + gzip.compress(TEXT[600:]), ""),
-        (gzip.compress(TEXT) + bytes(512), "gzip"),
-        (gzip.compress(gzip.compress(TEXT)), "gzip, gzip"),
+        (packed(TEXT), "gzip"),
+        (packed(TEXT), "x-gzip"),
+        (packed(TEXT), " GZIP "),
+        (packed(TEXT), ""),
+        (packed(TEXT), "identity"),
+        (packed(TEXT[:600]) + packed(TEXT[600:]), "gzip"),
+        (packed(TEXT[:600]) + packed(TEXT[600:]), ""),
+        (packed(TEXT) + bytes(512), "gzip"),
+        (packed(packed(TEXT)), "gzip, gzip"),
         (zlib.compress(TEXT), "deflate"),
         (raw_deflate(TEXT), "deflate"),
         (zstandard.compress(TEXT), "zstd"),
@@ -48,12 +53,12 @@ def test_a_body_is_what_its_sender_compressed(data: bytes, encoding: str) -> Non
 @pytest.mark.parametrize(
     ("data", "encoding", "word"),
     [
-        (gzip.compress(TEXT)[:-1], "gzip", "cut short"),
-        (gzip.compress(TEXT)[:20], "", "cut short"),
-        (gzip.compress(TEXT)[:5], "gzip", "cut short"),
-        (gzip.compress(TEXT) + gzip.compress(TEXT)[:-9], "gzip", "cut short"),
-        (gzip.compress(TEXT) + b"rubbish", "gzip", "damaged"),
-        (gzip.compress(TEXT)[:-6] + b"xxxxxx", "gzip", "damaged"),
+        (packed(TEXT)[:-1], "gzip", "cut short"),
+        (packed(TEXT)[:20], "", "cut short"),
+        (packed(TEXT)[:5], "gzip", "cut short"),
+        (packed(TEXT) + packed(TEXT)[:-9], "gzip", "cut short"),
+        (packed(TEXT) + b"rubbish", "gzip", "damaged"),
+        (packed(TEXT)[:-6] + b"xxxxxx", "gzip", "damaged"),
         (zlib.compress(TEXT)[:-1], "deflate", "cut short"),
         (b"\xff" * 50, "deflate", "damaged"),
         (zstandard.compress(TEXT)[:-3], "zstd", "cut short"),
@@ -62,7 +67,7 @@ def test_a_body_is_what_its_sender_compressed(data: bytes, encoding: str) -> Non
         (b"plain text", "zstd", "is not zstd"),
         (TEXT, "br", "unknown content encoding"),
         (TEXT, "gzip, gzip, gzip, gzip", "more than 3"),
-        (gzip.compress(b"") * (MEMBERS_LIMIT + 1), "gzip", "members"),
+        (packed(b"") * (MEMBERS_LIMIT + 1), "gzip", "members"),
     ],
 )
 def test_a_damaged_body_says_what_is_wrong(data: bytes, encoding: str, word: str) -> None:
