@@ -29,13 +29,13 @@ from actions.incident import (
     OPEN,
     Entity,
     Incident,
-    IncidentStatus,
     Opened,
     dedup_key_of,
     joined_by,
     opened_by,
     raised,
 )
+from actions.incident_filter import IncidentFilter, fits
 from actions.outbox import MessageKind, Outbox, message_about
 from actions.storage import (
     DAY_MS,
@@ -62,21 +62,6 @@ SCAN_LIMIT = 5_000
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Incident).decode
-
-
-class IncidentFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which incidents a list shows; what is None does not narrow it."""
-
-    status: IncidentStatus | None = None
-    is_open: bool | None = None
-    severity: Severity | None = None
-    rule: str | None = None
-    entity: str | None = None
-    """A value (`203.0.113.9`) or type and value (`user=alice`) among the entities."""
-    since: int | None = None
-    """Triggered at or after this, epoch ms."""
-    q: str | None = None
-    """Text that id, title, why or subject contain, any case."""
 
 
 def incident_key(incident_id: str) -> str:
@@ -246,7 +231,7 @@ class Incidents:
                 items = await self._redis.mget([incident_key(n) for n in names]) if names else []
             for member, item in zip(members, items, strict=True):
                 last = text_of(member)
-                if item is not None and _fits(incident := _decode(item), wanted):
+                if item is not None and fits(incident := _decode(item), wanted):
                     found.append(incident)
                     if len(found) == limit:
                         return found, cursor_of(last)
@@ -354,21 +339,3 @@ def _finding_data(finding: Finding) -> dict[str, Any]:
         "threshold": finding.threshold,
         "window_ms": finding.window_ms,
     }
-
-
-def _fits(incident: Incident, wanted: IncidentFilter) -> bool:
-    if wanted.entity is not None:
-        names = {e.value for e in incident.entities} | {f"{e.type}={e.value}" for e in incident.entities}
-        if wanted.entity not in names:
-            return False
-    if wanted.q is not None:
-        texts = (incident.id, incident.title, incident.why, incident.subject)
-        if not any(wanted.q.lower() in text.lower() for text in texts):
-            return False
-    return (
-        (wanted.status is None or incident.status == wanted.status)
-        and (wanted.is_open is None or (incident.status in OPEN) == wanted.is_open)
-        and (wanted.severity is None or incident.severity == wanted.severity)
-        and (wanted.rule is None or incident.rule == wanted.rule)
-        and (wanted.since is None or incident.triggered_at >= wanted.since)
-    )

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from actions.audit import Actor
 from actions.errors import ConflictError
 from actions.incident import IncidentStatus, Move, Verdict
-from actions.incidents import IncidentFilter
+from actions.incident_filter import IncidentFilter
 from app.admin.access import Responder, Viewer, World, admin_router, naming
 from app.admin.incident_models import (
     CommentInput,

@@ -11,7 +11,7 @@ from actions.block import BlockStatus, Outcome
 from actions.block_ip import blockable
 from actions.dossiers import dossier_key
 from actions.incident import Entity, Entry, Incident
-from actions.incidents import IncidentFilter
+from actions.incident_filter import IncidentFilter
 from actions.neighbours import NEAR_KEPT, NEAR_TTL_MS, near_key, vicinity
 from actions.outbox import MessageKind
 from actions.runbook import BRAKE_RULE, runbook_of
