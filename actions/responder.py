@@ -3,7 +3,7 @@
 A finding is taken off its stream only when all its actions are done, so a crash in between means that it is
 taken again. Every action is idempotent, so that twice is once. Those about somebody who was dealt with within the
 last second are held and merged (held.py), so that a flood about known ones does not delay the first about another.
-Those that block, or are critical, are taken out of turn where many others wait (Intake.urgent); those about somebody
+Those that block, or are immediate, are taken out of turn where many others wait (Intake.urgent); those about somebody
 who claims to be a well-known bot wait for the DNS beside (beside.py), so that no name server makes others wait.
 """
 
@@ -22,7 +22,7 @@ from actions.spared import judge_again
 from actions.verified_bots import Claim
 from actions.world import World
 from detectors.errors import StorageError
-from detectors.finding import Action, Finding, Mode, Severity
+from detectors.finding import Action, Finding, Mode
 
 CLAIM_IDLE_MS = 5_000
 """A finding that its taker has left for so long is taken by another. Handling one takes milliseconds, holding it one
@@ -301,11 +301,12 @@ class Responder:
 
 
 def _turn_of(finding: Finding) -> int:
-    """Of findings taken together, the lowest first: those that block or are critical, others, those that observe."""
+    """Of findings taken together, the lowest first: those that block, immediate ones, others, those that observe."""
     if finding.mode == Mode.OBSERVE:
-        return 2
-    is_urgent = Action.BLOCK_IP in finding.actions or finding.severity == Severity.CRITICAL
-    return 0 if is_urgent else 1
+        return 3
+    if Action.BLOCK_IP in finding.actions:
+        return 0
+    return 1 if Action.CREATE_INCIDENT_IMMEDIATE in finding.actions else 2
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -1,5 +1,6 @@
 -- Looks through findings that nobody has been given yet, and takes the urgent ones out of turn: those that block, and
--- those of the worst severity. What is taken is pending for the consumer as if it had been read in turn.
+-- those whose incident is immediate. Not those that are critical: a client can make up critical keys by the thousand.
+-- What is taken is pending for the consumer as if it had been read in turn.
 --
 -- KEYS[1] stream  findings of one shard; it has the group ARGV[1]
 --
@@ -15,7 +16,7 @@ local function is_urgent(fields)
     if fields[i] == 'meta' then
       local meta = fields[i + 1]
       return not string.find(meta, '"mode":"observe"', 1, true)
-        and (string.find(meta, '"block_ip"', 1, true) or string.find(meta, '"severity":"critical"', 1, true))
+        and (string.find(meta, '"block_ip"', 1, true) or string.find(meta, '"create_incident_immediate"', 1, true))
     end
   end
   return false

@@ -23,7 +23,7 @@ LOUD = (Action.BLOCK_IP, Action.INVESTIGATE)
 
 async def flood(redis: Redis, count: int, text: str = "token") -> None:
     """So many findings about made-up keys."""
-    rule = Rule("api_key_exposure", 1, 60_000, QUIET, Severity.HIGH, group_by=(SubjectKind.KEY,))
+    rule = Rule("api_key_exposure", 1, 60_000, QUIET, Severity.CRITICAL, group_by=(SubjectKind.KEY,))
     row = {"first_at": NOON, "at": NOON, "count": 1, "evidence": msgspec.msgpack.encode([])}
     async with redis.pipeline(transaction=False) as pipe:
         for number in range(count):
@@ -58,12 +58,13 @@ async def test_one_that_blocks_is_handled_after_one_batch_of_ten_thousand(
     assert (await redis.xpending(findings_key(0), GROUP))["pending"] == 0
 
 
-async def test_of_one_read_those_that_block_go_first_and_critical_ones_with_them(
+async def test_of_one_read_those_that_block_go_first_and_immediate_ones_next(
     redis: Redis, responder: Watched
 ) -> None:
     await put(redis, "192.0.2.1", actions=QUIET)
     await put(redis, "192.0.2.2", actions=LOUD)
-    rule = Rule("security_breach", 1, 60_000, QUIET, Severity.CRITICAL)
+    immediate = (Action.CREATE_INCIDENT_IMMEDIATE, Action.INVESTIGATE)
+    rule = Rule("security_breach", 1, 60_000, immediate, Severity.CRITICAL)
     row: dict[Any, Any] = {"first_at": NOON, "at": NOON, "count": 1, "evidence": msgspec.msgpack.encode([])}
     await redis.xadd(findings_key(0), {"meta": meta_of(rule, "192.0.2.3"), **row})
     await turn(responder)
@@ -72,7 +73,7 @@ async def test_of_one_read_those_that_block_go_first_and_critical_ones_with_them
 
 async def test_a_subject_cannot_pretend_to_be_urgent(redis: Redis, responder: Watched) -> None:
     await flood(redis, BATCH)
-    await flood(redis, 3, '"block_ip" "severity":"critical"')
+    await flood(redis, 3, '"block_ip" "create_incident_immediate"')
     await put(redis, "192.0.2.1", actions=LOUD, mode=Mode.OBSERVE)
     await responder.turn()
     assert await responder.intake.urgent() == []
