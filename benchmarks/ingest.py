@@ -127,11 +127,14 @@ def measure() -> dict[str, float]:
     with running_service() as service:
         json_events = through_http(service, "/v1/events", combined=False)
         lines = through_http(service, "/v1/raw?format=combined", combined=True)
+    with running_service(journal_hours="0") as service:
+        unkept = through_http(service, "/v1/events", combined=False)
     empty = empty_route()
     return {
         "NDJSON events per CPU-second through HTTP (bar 150,000)": json_events["events_per_cpu_s"],
         "  of which Redis, per cent": 100 * json_events["redis_share"],
         "  bytes per event": json_events["bytes_per_event"],
+        "the same without the journal": unkept["events_per_cpu_s"],
         "combined lines per CPU-second through HTTP (bar 100,000)": lines["events_per_cpu_s"],
         "bare limit: decode only": decode_only(),
         "bare limit: the same bodies into an empty FastAPI route": empty["events_per_cpu_s"],
