@@ -4,10 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 from acting import Clock, Ear, Tally
+from crashes import fault, frail
 from name_servers import dnsmasq
 from redis.asyncio import Redis
 
 from actions.world import World
+
+__all__ = ["fault", "frail"]
 
 
 @pytest.fixture

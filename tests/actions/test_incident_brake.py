@@ -4,19 +4,16 @@ import asyncio
 
 import pytest
 from acting import ALICE, MINUTE, Clock, Ear, a_finding
+from crashes import Fault, crash_at_each_step
 from redis.asyncio import Redis
 from test_responder import put
-from test_responder_crashes import Fault, fault, frail
 
 from actions.incident import Incident, Move, Verdict
 from actions.incident_brake import NEWS_LIMIT, NEWS_WINDOW_MS, is_overflow, news_key
 from actions.incidents import incidents_key
 from actions.responder import Responder
 from actions.world import World
-from detectors.errors import StorageError
 from detectors.finding import Action, Finding, Severity, SubjectKind
-
-__all__ = ["fault", "frail"]
 
 
 def exposed(number: int, **fields: object) -> Finding:
@@ -165,25 +162,21 @@ async def test_a_minute_of_new_ones_below_the_limit_is_not_braked(world: World, 
 async def test_a_crash_at_any_step_counts_and_tells_once_in_the_shared_incident(
     redis: Redis, frail: Redis, clock: Clock, fault: Fault, way: str
 ) -> None:
-    struck = 0
-    for n in range(1000):
+    async def prepare() -> None:
         await redis.flushall()
         await redis.script_flush()
         await redis.zadd(news_key("auth_failures"), {f"INC-{i}": clock() for i in range(NEWS_LIMIT)})
         await put(redis)
-        fault.left, fault.way = n, way
-        try:
-            await Responder(World.make(frail, clock, consumer="a", channels=[Ear()]), consumer="a").drain()
-        except StorageError:
-            struck += 1
-        else:
-            break
-        finally:
-            fault.left = None
-        await frail.connection_pool.disconnect()
+
+    async def run() -> None:
+        await Responder(World.make(frail, clock, consumer="a", channels=[Ear()]), consumer="a").drain()
+
+    async def take_over() -> None:
         world = World.make(redis, clock, consumer="b", channels=[Ear()])
         await Responder(world, consumer="b", claim_idle_ms=0).drain()
         await check_shared(redis, clock)
+
+    struck = await crash_at_each_step(fault, frail, prepare=prepare, run=run, take_over=take_over, way=way)
     await check_shared(redis, clock)
     assert struck > 20, "every step was interrupted once"
 

@@ -4,17 +4,12 @@ The n-th thing sent to Redis fails, for every n there is, in three ways: it neve
 answer is lost, or the process is cancelled. Then a new process takes over.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
 from acting import IP, NOON, Clock, Ear
+from crashes import Fault, crash_at_each_step
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from test_responder import put
 
 from actions.block_keys import blocks_key
@@ -23,78 +18,30 @@ from actions.responder import Responder
 from actions.storage import text_of
 from actions.timeline import noted_key
 from actions.world import World
-from detectors.errors import StorageError
 from detectors.finding import Action, Finding
 from detectors.windows import findings_key, read_finding
-
-
-class Fault:
-    """Lets `left` sends through; the next one, and all after it, fail in the way it is told."""
-
-    def __init__(self) -> None:
-        self.left: int | None = None
-        self.way = ""
-
-    def strike(self) -> None:
-        self.way = self.way if self.way != "answer lost" else "never arrives"
-        raise asyncio.CancelledError if self.way == "cancelled" else ConnectionResetError
-
-
-@pytest.fixture
-def fault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fault]:
-    fault = Fault()
-    real = AbstractConnection.send_packed_command
-
-    async def send(self: AbstractConnection, *args: Any, **kwargs: Any) -> None:
-        if fault.left is None:
-            await real(self, *args, **kwargs)
-        elif fault.left > 0:
-            fault.left -= 1
-            await real(self, *args, **kwargs)
-        else:
-            if fault.way == "answer lost":
-                await real(self, *args, **kwargs)
-                await self.read_response()
-            await self.disconnect()
-            fault.strike()
-
-    monkeypatch.setattr(AbstractConnection, "send_packed_command", send)
-    yield fault
-    fault.left = None
-
-
-@pytest.fixture
-async def frail(redis_server: str) -> AsyncIterator[Redis]:
-    """A client that never tries again by itself, like the service's."""
-    client = Redis.from_url(redis_server, retry=Retry(NoBackoff(), 0))
-    yield client
-    await client.aclose()
 
 
 @pytest.mark.parametrize("way", ["never arrives", "answer lost", "cancelled"])
 async def test_a_crash_between_any_two_steps_loses_nothing_and_repeats_nothing(
     redis: Redis, frail: Redis, clock: Clock, fault: Fault, way: str
 ) -> None:
-    struck = 0
-    for n in range(1000):
+    async def prepare() -> None:
         await redis.flushall()
         await redis.script_flush()
         await put(redis, actions=tuple(Action))
-        crashed = World.make(frail, clock, consumer="crashed", channels=[Ear()])
-        fault.left, fault.way = n, way
-        try:
-            await Responder(crashed, consumer="crashed").drain()
-        except (StorageError, asyncio.CancelledError):
-            struck += 1
-        else:
-            fault.left = None
-            await check(redis, clock)
-            break
-        fault.left = None
-        await frail.connection_pool.disconnect()
+
+    async def run() -> None:
+        world = World.make(frail, clock, consumer="crashed", channels=[Ear()])
+        await Responder(world, consumer="crashed").drain()
+
+    async def take_over() -> None:
         world = World.make(redis, clock, consumer="next", channels=[Ear()])
         await Responder(world, consumer="next", claim_idle_ms=0).drain()
         await check(redis, clock)
+
+    struck = await crash_at_each_step(fault, frail, prepare=prepare, run=run, take_over=take_over, way=way)
+    await check(redis, clock)
     assert struck > 30, "every step was interrupted once"
 
 
@@ -114,28 +61,26 @@ QUIET = (Action.BLOCK_IP, Action.INVESTIGATE, Action.ALERT_ADMIN)
 async def test_a_crash_among_merged_findings_counts_each_once_however_they_come_again(
     redis: Redis, frail: Redis, clock: Clock, fault: Fault, way: str, cut: str
 ) -> None:
-    struck = 0
-    for n in range(1000):
+    findings: list[Finding] = []
+
+    async def prepare() -> None:
         await redis.flushall()
         entries = [await put(redis, actions=QUIET) for _ in range(MANY)]
-        findings = await findings_of(redis, entries)
-        crashed = World.make(frail, clock, consumer="crashed", channels=[Ear()])
-        fault.left, fault.way = n, way
-        try:
-            await Responder(crashed, consumer="crashed").drain()
-        except (StorageError, asyncio.CancelledError):
-            struck += 1
-        else:
-            break
-        finally:
-            fault.left = None
-        await frail.connection_pool.disconnect()
+        findings[:] = await findings_of(redis, entries)
+
+    async def run() -> None:
+        world = World.make(frail, clock, consumer="crashed", channels=[Ear()])
+        await Responder(world, consumer="crashed").drain()
+
+    async def take_over() -> None:
         world = World.make(redis, clock, consumer="next", channels=[Ear()])
         if cut == "some together":
             await Responder(world).handle(*findings[2:4])
         consumer = "crashed" if cut == "by the same" else "next"
         await Responder(world, consumer=consumer, claim_idle_ms=0).drain()
         await check_merged(redis, clock, findings)
+
+    struck = await crash_at_each_step(fault, frail, prepare=prepare, run=run, take_over=take_over, way=way)
     await check_merged(redis, clock, findings)
     assert struck > 30, "every step was interrupted once"
 

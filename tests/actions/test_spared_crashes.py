@@ -4,19 +4,16 @@ from collections import Counter
 
 import pytest
 from acting import Clock, Ear
+from crashes import Fault, crash_at_each_step
 from name_servers import GOOGLEBOT, free_port
 from redis.asyncio import Redis
-from test_responder_crashes import Fault, fault, frail
 from test_verified_bots import put_claim
 
 from actions.responder import Responder
 from actions.reverse_dns import ReverseDns
 from actions.verified_bots import again_key
 from actions.world import World
-from detectors.errors import StorageError
 from detectors.windows import findings_key
-
-__all__ = ["fault", "frail"]
 
 
 @pytest.mark.parametrize("way", ["never arrives", "answer lost"])
@@ -25,25 +22,23 @@ async def test_a_crash_at_any_step_changes_nothing_in_the_end(
     redis: Redis, frail: Redis, clock: Clock, fault: Fault, name_server: str, way: str, is_verified: bool
 ) -> None:
     server = name_server if is_verified else f"127.0.0.1:{free_port()}"
-    dns, struck = ReverseDns((server,), budget_s=5 if is_verified else 0.05), 0
-    for n in range(1000):
+    dns = ReverseDns((server,), budget_s=5 if is_verified else 0.05)
+
+    async def prepare() -> None:
         await redis.flushall()
         await redis.script_flush()
         await put_claim(redis, GOOGLEBOT)
-        crashed = World.make(frail, clock, consumer="crashed", channels=[Ear()], dns=dns)
-        fault.left, fault.way = n, way
-        try:
-            await Responder(crashed, consumer="crashed").drain()
-        except StorageError:
-            struck += 1
-        else:
-            break
-        finally:
-            fault.left = None
-        await frail.connection_pool.disconnect()
+
+    async def run() -> None:
+        world = World.make(frail, clock, consumer="crashed", channels=[Ear()], dns=dns)
+        await Responder(world, consumer="crashed").drain()
+
+    async def take_over() -> None:
         world = World.make(redis, clock, consumer="next", channels=[Ear()], dns=dns)
         await Responder(world, consumer="next", claim_idle_ms=0).drain()
         await check(redis, clock, is_verified)
+
+    struck = await crash_at_each_step(fault, frail, prepare=prepare, run=run, take_over=take_over, way=way)
     await check(redis, clock, is_verified)
     assert struck > 20, "every step was interrupted once"
 
