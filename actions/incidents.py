@@ -36,7 +36,8 @@ from actions.incident import (
     raised,
 )
 from actions.incident_filter import IncidentFilter, fits
-from actions.outbox import MessageKind, Outbox, message_about
+from actions.message import MessageKind, message_about
+from actions.outbox import Outbox
 from actions.storage import (
     DAY_MS,
     DONE_TTL_MS,

@@ -8,9 +8,8 @@
 The outbox is never cut: that would drop what nobody has been told.
 """
 
-import enum
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
@@ -18,11 +17,10 @@ from redis.asyncio.client import Pipeline
 
 from actions.audit import is_stream_id
 from actions.counters import Counters, NoCounters
-from actions.incident import Incident
-from actions.runbook import runbook_of
+from actions.message import Channel, Letter, Message
 from actions.storage import Client, act_key, ensure_group, load_script, rows_of, storage_errors, text_of
 from detectors.errors import DeliveryError
-from detectors.finding import Priority, Severity
+from detectors.finding import Priority
 
 GROUP = "delivery"
 NOTIFICATIONS_MAXLEN = 10_000
@@ -32,31 +30,6 @@ ATTEMPTS = 10
 """Failed deliveries of one row through one process before it is recorded as failed."""
 
 log = structlog.get_logger("bartizan.outbox")
-
-
-class MessageKind(enum.StrEnum):
-    """Why a message is written."""
-
-    OPENED = "opened"
-    UPDATE = "update"
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to tell. The text is an attacker's in part: plain text, to be escaped by each channel."""
-
-    kind: MessageKind
-    incident_id: str
-    rule: str
-    subject: str
-    severity: Severity
-    priority: Priority
-    title: str
-    text: str
-    at: int
-    """Epoch ms of writing."""
-    finding_id: str = ""
-    immediate: bool = False
-    """Goes out at once, whatever quiet time or digest a channel keeps."""
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,28 +44,19 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     message: Message
 
 
-class Channel(Protocol):
-    """Where messages go."""
-
-    @property
-    def name(self) -> str:
-        """As shown in the log of deliveries and in metrics."""
-
-    async def send(self, message: Message) -> None:
-        """Delivers one message. Raises: DeliveryError; `permanent` says that trying again is of no use."""
-
-
 class LogChannel:
     """Tells the service's own log. Cannot fail."""
 
     name = "log"
 
-    async def send(self, message: Message) -> None:
-        """One line, a warning from P1 up. Text from logs goes into fields, never into the event's name."""
+    async def send(self, letter: Letter) -> str:
+        """One line a message, a warning from P1 up. Text from logs goes into fields, never into the event's name."""
         alerts = structlog.get_logger("bartizan.alert")
-        urgent = message.immediate or message.priority in (Priority.P0, Priority.P1)
-        say = alerts.warning if urgent else alerts.info
-        say("alert", **msgspec.to_builtins(message))
+        for message in letter.messages:
+            urgent = message.immediate or message.priority in (Priority.P0, Priority.P1)
+            say = alerts.warning if urgent else alerts.info
+            say("alert", **msgspec.to_builtins(message))
+        return ""
 
 
 def outbox_key() -> str:
@@ -103,28 +67,6 @@ def outbox_key() -> str:
 def notifications_key() -> str:
     """The log of deliveries."""
     return act_key("notifications")
-
-
-def message_about(
-    incident: Incident, kind: MessageKind, why: str, at: int, finding_id: str, advice: str = ""
-) -> Message:
-    """The message that an incident gives rise to. `why`: the finding's sentence; what to do first comes below it.
-
-    `advice` stands there instead of what the rule's runbook says.
-    """
-    return Message(
-        kind=kind,
-        incident_id=incident.id,
-        rule=incident.rule,
-        subject=incident.subject,
-        severity=incident.severity,
-        priority=incident.priority,
-        title=incident.title,
-        text=f"{why}\nWhat to do first: {advice or runbook_of(incident.rule).act}",
-        at=at,
-        finding_id=finding_id,
-        immediate=incident.immediate,
-    )
 
 
 class Outbox:
@@ -183,7 +125,7 @@ class Outbox:
         for channel in self._channels:
             error = ""
             try:
-                await channel.send(message)
+                await channel.send(Letter(channel=channel.name, messages=(message,)))
             except DeliveryError as failure:
                 tried = self._failures.get(entry_id, 0) + 1
                 if not failure.permanent and tried < ATTEMPTS:

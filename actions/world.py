@@ -11,10 +11,11 @@ from actions.dossiers import Dossiers
 from actions.feed import Feed
 from actions.incident_moves import IncidentMoves
 from actions.incidents import Incidents
+from actions.message import Channel
 from actions.neighbours import Neighbours
 from actions.networks import Network, NeverBlock
 from actions.observed import Observed
-from actions.outbox import Channel, LogChannel, Outbox
+from actions.outbox import LogChannel, Outbox
 from actions.reverse_dns import ReverseDns
 from actions.reviews import GRACE_MS, Reviews
 from actions.storage import Client

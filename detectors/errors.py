@@ -20,6 +20,8 @@ class StorageError(BartizanError):
 class DeliveryError(BartizanError):
     """A message did not reach its channel."""
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+    def __init__(self, message: str, *, permanent: bool, retry_after_ms: int | None = None) -> None:
+        """`permanent`: trying again is of no use. `retry_after_ms`: how long the receiver wants to be left alone."""
         super().__init__(message)
         self.permanent = permanent
+        self.retry_after_ms = retry_after_ms

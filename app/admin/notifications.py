@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from actions.outbox import MessageKind
+from actions.message import MessageKind
 from app.admin.access import Viewer, World, admin_router, naming
 from app.admin.models import DEFAULT_PAGE, Cursor, Limit, Moment, Output, Page, problems
 from detectors.finding import Priority, Severity

@@ -6,7 +6,7 @@ import msgspec
 
 from actions.audit import Actor
 from actions.block import BlockRequest, Origin
-from actions.outbox import Message
+from actions.message import Letter, Message
 from detectors.errors import DeliveryError
 from detectors.finding import Action, Evidence, Finding, Mode, Severity, SubjectKind
 
@@ -64,10 +64,11 @@ class Ear:
         self.heard: list[Message] = []
         self.failure: DeliveryError | None = None
 
-    async def send(self, message: Message) -> None:
+    async def send(self, letter: Letter) -> str:
         if self.failure is not None:
             raise self.failure
-        self.heard.append(message)
+        self.heard += letter.messages
+        return ""
 
 
 def a_finding(number: int = 1, **fields: object) -> Finding:

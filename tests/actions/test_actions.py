@@ -12,8 +12,8 @@ from actions.block_ip import blockable
 from actions.dossiers import dossier_key
 from actions.incident import Entity, Entry, Incident
 from actions.incident_filter import IncidentFilter
+from actions.message import MessageKind
 from actions.neighbours import NEAR_KEPT, NEAR_TTL_MS, near_key, vicinity
-from actions.outbox import MessageKind
 from actions.runbook import BRAKE_RULE, runbook_of
 from actions.timeline import INCIDENT_TTL_MS
 from actions.world import World

@@ -14,7 +14,8 @@ from actions.errors import ConflictError, UnknownError
 from actions.incident import OPEN, Entity, Incident, IncidentStatus, Move, Verdict, allowed_actions
 from actions.incident_filter import IncidentFilter
 from actions.incidents import JOINS_NOTED, incident_key, incidents_key
-from actions.outbox import Message, MessageKind, outbox_key
+from actions.message import Message, MessageKind
+from actions.outbox import outbox_key
 from actions.storage import DONE_TTL_MS
 from actions.timeline import INCIDENT_TTL_MS, timeline_key
 from actions.world import World
