@@ -25,3 +25,7 @@ class ConflictError(BartizanError):
     def __init__(self, message: str, allowed: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.allowed = allowed
+
+
+class StaleError(BartizanError):
+    """The thing has changed since the person saw it; the message names both versions."""

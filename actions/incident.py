@@ -1,70 +1,15 @@
-"""What an incident is, and which moves lead where. Types and the state machine only; incidents.py keeps them."""
+"""What an incident is: the record of one problem. How it changes: incident_changes.py; who keeps it: incidents.py."""
 
-import enum
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from actions.errors import ConflictError
-from detectors.finding import PRIORITY_OF, Evidence, Finding, Priority, Severity, SubjectKind
+from actions.incident_status import OPEN, IncidentStatus, Verdict
+from detectors.finding import Evidence, Priority, Severity
 
 EVIDENCE_KEPT = 30
 ENTITIES_KEPT = 20
-
-
-class IncidentStatus(enum.StrEnum):
-    """triggered -> acknowledged -> mitigated -> resolved -> closed, with the side exits dismissed and merged."""
-
-    TRIGGERED = "triggered"
-    ACKNOWLEDGED = "acknowledged"
-    MITIGATED = "mitigated"
-    RESOLVED = "resolved"
-    CLOSED = "closed"
-    DISMISSED = "dismissed"
-    MERGED = "merged"
-
-
-OPEN = frozenset({IncidentStatus.TRIGGERED, IncidentStatus.ACKNOWLEDGED, IncidentStatus.MITIGATED})
-"""While an incident is one of these, findings of the same rule and subject join it."""
-
-
-class Verdict(enum.StrEnum):
-    """What it was in the end. Source: the verdicts of DFIR-IRIS and TheHive."""
-
-    TRUE_POSITIVE = "true_positive"
-    FALSE_POSITIVE = "false_positive"
-    BENIGN = "benign"
-    """It did happen, and it was allowed: a test, a customer's script."""
-    UNKNOWN = "unknown"
-
-
-class Move(enum.StrEnum):
-    """What a person can do with an incident."""
-
-    ACKNOWLEDGE = "acknowledge"
-    MITIGATE = "mitigate"
-    RESOLVE = "resolve"
-    DISMISS = "dismiss"
-    REOPEN = "reopen"
-    CLOSE = "close"
-
-
-_TO: Mapping[Move, tuple[frozenset[IncidentStatus], IncidentStatus]] = {
-    Move.ACKNOWLEDGE: (frozenset({IncidentStatus.TRIGGERED}), IncidentStatus.ACKNOWLEDGED),
-    Move.MITIGATE: (frozenset({IncidentStatus.ACKNOWLEDGED}), IncidentStatus.MITIGATED),
-    Move.RESOLVE: (
-        frozenset({IncidentStatus.ACKNOWLEDGED, IncidentStatus.MITIGATED}),
-        IncidentStatus.RESOLVED,
-    ),
-    Move.DISMISS: (OPEN, IncidentStatus.DISMISSED),
-    Move.REOPEN: (
-        frozenset({IncidentStatus.RESOLVED, IncidentStatus.DISMISSED}),
-        IncidentStatus.ACKNOWLEDGED,
-    ),
-    Move.CLOSE: (frozenset({IncidentStatus.RESOLVED}), IncidentStatus.CLOSED),
-}
-"""Move -> (from which statuses, to which)."""
+FOLLOW_UPS_KEPT = 100
 
 
 class Entity(msgspec.Struct, frozen=True):
@@ -74,10 +19,53 @@ class Entity(msgspec.Struct, frozen=True):
     value: str
 
 
-_WORST_FIRST = list(Severity)
+class CheckItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a checklist, ticked or not. Times are epoch ms."""
+
+    id: str
+    """Its text in small letters with hyphens, such as `root-cause-identified`."""
+    phase: str
+    """`initial_response` or `resolution`."""
+    text: str
+    done_at: int | None = None
+    done_by: str = ""
+    note: str = ""
 
 
-class Incident(msgspec.Struct, frozen=True, kw_only=True):
+class FollowUp(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is left to do when the incident is over. Times are epoch ms."""
+
+    id: str
+    text: str
+    owner: str
+    due: int
+    created_at: int
+    done_at: int | None = None
+    done_by: str = ""
+
+
+class PublicUpdate(msgspec.Struct, frozen=True):
+    """What the public status page says from this time on, in a person's own words."""
+
+    at: int
+    state: str
+    """`investigating`, `identified`, `monitoring` or `resolved`."""
+    text: str
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """An incident as the public may see it: nothing in it comes from a log."""
+
+    title: str
+    component: str
+    """What is affected, in the public's words."""
+    updates: tuple[PublicUpdate, ...]
+    """Oldest first; never empty."""
+    until: int | None = None
+    """When it was taken off the page, epoch ms."""
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One problem, however many findings speak of it. Times are epoch ms."""
 
     id: str
@@ -113,8 +101,49 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     joins_noted_at: int | None = None
     references: tuple[str, ...] = ()
     """ATT&CK, OWASP and CWE ids of its rule."""
+    members: int = 0
+    """Of a campaign: how many subjects; 0: it is about one."""
+    newest_at: int = 0
+    """Of a campaign: when its newest subject came."""
+    merged_into: str | None = None
+    """The incident that now speaks of this problem."""
+    reopened: int = 0
+    """How often it was not over after all."""
+    graded_by: str | None = None
+    """Who set its priority by hand: findings do not change it any more."""
+    lead: str | None = None
+    """Who leads the response."""
+    impact: str = ""
+    root_cause: str = ""
+    lessons: str = ""
+    checklist: tuple[CheckItem, ...] = ()
+    follow_ups: tuple[FollowUp, ...] = ()
+    public: Publication | None = None
+    told_at: int | None = None
+    """When people were first told of it: its clocks run from then. None: it is quiet, and nobody is waited for."""
+    ack_due_at: int | None = None
+    """Acknowledged later than this is a breach of the response time; None: the clock does not run (any more)."""
+    ack_breached_at: int | None = None
+    escalate_at: int | None = None
+    """When the next level is told; None: none is."""
+    escalation_step: int = 0
+    """Which step of the plan that will be."""
+    escalation_level: int = 0
+    """The highest level that has been told; 0: none yet."""
+    quiet_at: int | None = None
+    """When it is resolved by itself unless there is news; None: it is not."""
     version: int = 1
-    """Counts every change; for If-Match."""
+    """Counts every change; the ETag."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still needs somebody."""
+        return self.status in OPEN
+
+    @property
+    def is_campaign(self) -> bool:
+        """Whether it is about many subjects of one rule."""
+        return self.members > 0
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -127,10 +156,14 @@ class Entry(msgspec.Struct, frozen=True):
     recorded_at: int
     actor: str
     kind: str
-    """created, event_attached, severity_changed, acknowledged, mitigated, resolved, dismissed, reopened,
-    closed, action_taken, action_failed, action_skipped, evidence_added, notified, comment."""
+    """created, event_attached, member_added, severity_changed, acknowledged, escalated, sla_breached, mitigated,
+    resolved, dismissed, merged, reopened, closed, action_taken, action_failed, action_skipped, action_reverted,
+    evidence_added, notified, notify_failed, not_notified, comment, edited, checklist, followup_added, followup_done,
+    status_published."""
     text: str
     data: Any = None
+    pinned: bool = False
+    """Marked by a person as what the review must not miss."""
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -143,128 +176,3 @@ class Opened(msgspec.Struct, frozen=True):
     """The finding under whose id their actions run: of those that were once counted together, the first."""
     counted: int = 0
     """How many of them had not been counted before."""
-
-
-def allowed_actions(status: IncidentStatus) -> tuple[str, ...]:
-    """The moves that are legal in this status, in the order of the state machine."""
-    return tuple(move.value for move, (sources, _) in _TO.items() if status in sources)
-
-
-def target_of(incident: Incident, move: Move) -> IncidentStatus:
-    """Where a move leads. Raises: ConflictError naming the legal moves where it is none."""
-    sources, target = _TO[move]
-    if incident.status not in sources:
-        allowed = allowed_actions(incident.status)
-        raise ConflictError(
-            f"{incident.id} is {incident.status}: cannot {move}; allowed: {', '.join(allowed) or 'nothing'}",
-            allowed,
-        )
-    return target
-
-
-def dedup_key_of(finding: Finding) -> str:
-    """What findings of one incident have in common."""
-    return ":".join(part for part in (finding.rule, finding.subject, finding.place) if part)
-
-
-def title_of(finding: Finding) -> str:
-    """`auth_failures: 203.0.113.9`, `api_key_exposure: github_token:v1:... in the URL`."""
-    where = f" in the {finding.place}" if finding.place else ""
-    return f"{finding.rule}: {finding.subject}{where}"[:200]
-
-
-def entities_of(finding: Finding, known: tuple[Entity, ...] = ()) -> tuple[Entity, ...]:
-    """Who and what a finding speaks of, after those already known; at most 20."""
-    found = dict.fromkeys(known)
-    found[Entity(finding.subject_kind.value, finding.subject)] = None
-    for evidence in finding.evidence:
-        if evidence.user:
-            found[Entity(SubjectKind.USER.value, evidence.user)] = None
-        if evidence.client_ip:
-            found[Entity(SubjectKind.IP.value, evidence.client_ip)] = None
-        if evidence.host:
-            found[Entity(SubjectKind.HOST.value, evidence.host)] = None
-    return tuple(found)[:ENTITIES_KEPT]
-
-
-def opened_by(
-    finding: Finding,
-    incident_id: str,
-    now: int,
-    merged: int = 1,
-    *,
-    immediate: bool,
-    entities: tuple[Entity, ...] | None,
-) -> Incident:
-    """The incident that a finding opens, merged of so many. `entities` None: those read from the finding."""
-    severity = Severity.CRITICAL if immediate else finding.severity
-    return Incident(
-        id=incident_id,
-        rule=finding.rule,
-        title=title_of(finding),
-        why=finding.why,
-        severity=severity,
-        priority=PRIORITY_OF[severity],
-        status=IncidentStatus.TRIGGERED,
-        subject=finding.subject,
-        entities=entities_of(finding) if entities is None else entities,
-        event_count=finding.count,
-        finding_count=merged,
-        first_seen=finding.first_at,
-        last_seen=finding.at,
-        triggered_at=now,
-        dedup_key=dedup_key_of(finding),
-        evidence=finding.evidence[-EVIDENCE_KEPT:],
-        immediate=immediate,
-        references=finding.references,
-    )
-
-
-def joined_by(
-    old: Incident,
-    finding: Finding,
-    merged: int = 1,
-    *,
-    immediate: bool,
-    entities: tuple[Entity, ...] | None,
-) -> Incident:
-    """The incident after one more finding, merged of so many."""
-    severity = Severity.CRITICAL if immediate else finding.severity
-    return msgspec.structs.replace(
-        raised(old, severity, immediate=immediate or old.immediate),
-        entities=entities_of(finding, old.entities) if entities is None else old.entities,
-        event_count=old.event_count + finding.count,
-        finding_count=old.finding_count + merged,
-        first_seen=min(old.first_seen, finding.first_at),
-        last_seen=max(old.last_seen, finding.at),
-        evidence=(*old.evidence, *finding.evidence)[:EVIDENCE_KEPT],
-        references=finding.references or old.references,
-    )
-
-
-def raised(old: Incident, severity: Severity, *, immediate: bool) -> Incident:
-    """The incident at this severity, if that is worse; one version further."""
-    worst = min(old.severity, severity, key=_WORST_FIRST.index)
-    return msgspec.structs.replace(
-        old,
-        severity=worst,
-        priority=PRIORITY_OF[worst],
-        immediate=immediate,
-        version=old.version + 1,
-    )
-
-
-def moved(old: Incident, status: IncidentStatus, who: str, verdict: Verdict | None, now: int) -> Incident:
-    """The incident in another status; one version further."""
-    fields: dict[str, Any] = {"status": status, "version": old.version + 1}
-    if status == IncidentStatus.ACKNOWLEDGED:
-        if old.acknowledged_at is None:
-            fields |= {"acknowledged_at": now, "acknowledged_by": who}
-        fields |= {"resolved_at": None, "verdict": None}
-    elif status == IncidentStatus.MITIGATED:
-        fields["mitigated_at"] = now
-    elif status in (IncidentStatus.RESOLVED, IncidentStatus.DISMISSED):
-        fields |= {"resolved_at": now, "verdict": verdict}
-    elif status == IncidentStatus.CLOSED:
-        fields["closed_at"] = now
-    return msgspec.structs.replace(old, **fields)

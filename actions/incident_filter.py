@@ -2,7 +2,8 @@
 
 import msgspec
 
-from actions.incident import OPEN, Incident, IncidentStatus
+from actions.incident import Incident
+from actions.incident_status import OPEN, IncidentStatus
 from detectors.finding import Severity
 
 

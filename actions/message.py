@@ -56,9 +56,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     who: str = ""
     """The person whose move it speaks of."""
     level: int = 0
-    """Of an escalation: the level that is told, 1 to 4."""
+    """The highest level of the escalation that has been told, 1 to 4; 0: none yet."""
     channels: tuple[str, ...] = ()
     """Names of the channels it goes to; empty: those that the policy's routes name for it."""
+    also: tuple[str, ...] = ()
+    """Channels besides those: of the people that an escalation tells with the opening."""
     episode: int = 0
     """How often the incident has been reopened: what was told before that is another story."""
     html: str = ""
@@ -113,4 +115,6 @@ def message_about(
         at=at,
         finding_id=finding_id,
         immediate=incident.immediate,
+        episode=incident.reopened,
+        level=incident.escalation_level,
     )

@@ -104,11 +104,15 @@ class Responder:
         return handled
 
     async def sweep(self) -> None:
-        """Ends what is over: blocks, proposals, allowlist entries. Raises: StorageError."""
+        """Ends what is over (blocks, proposals, allowlist entries), and lets the incidents' clocks strike.
+
+        Raises: StorageError.
+        """
         ended = await self._world.blocklist.expire_due()
         await self._world.allowlist.expire_due()
         if ended:
             self._world.counters.count("blocks_expired", ended)
+        await self._world.clocks.strike()
 
     async def judge_bots_again(self) -> None:
         """Lifts blocks of bots that the DNS confirms only now. Raises: StorageError."""

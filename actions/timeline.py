@@ -49,6 +49,7 @@ class Timeline:
         actor: Actor = SYSTEM,
         at: int | None = None,
         data: Any = None,
+        pinned: bool = False,
     ) -> None:
         """Queues one entry on a MULTI that is being built. `at` None: now."""
         now = self._now()
@@ -60,6 +61,8 @@ class Timeline:
             "text": text,
             "data": msgspec.json.encode(data),
         }
+        if pinned:
+            fields["pinned"] = 1
         pipe.xadd(timeline_key(incident_id), fields, maxlen=TIMELINE_MAXLEN, approximate=True)
         pipe.pexpire(timeline_key(incident_id), INCIDENT_TTL_MS)
 
@@ -109,4 +112,5 @@ def _entry(incident_id: str, entry_id: bytes, fields: dict[bytes, bytes]) -> Ent
         kind=text_of(fields[b"kind"]),
         text=text_of(fields[b"text"]),
         data=msgspec.json.decode(fields[b"data"]),
+        pinned=b"pinned" in fields,
     )

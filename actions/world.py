@@ -9,13 +9,17 @@ from actions.blocklist import BRAKE_LIMIT, BRAKE_WINDOW_MS, Blocklist
 from actions.counters import Counters, NoCounters
 from actions.dossiers import Dossiers
 from actions.feed import Feed
+from actions.incident_clocks import IncidentClocks
 from actions.incident_moves import IncidentMoves
+from actions.incident_record import IncidentRecord
+from actions.incident_work import IncidentWork
 from actions.incidents import Incidents
 from actions.message import Channel
 from actions.neighbours import Neighbours
 from actions.networks import Network, NeverBlock
 from actions.observed import Observed
 from actions.outbox import LogChannel, Outbox
+from actions.response_plan import ResponsePlan
 from actions.reverse_dns import ReverseDns
 from actions.reviews import GRACE_MS, Reviews
 from actions.storage import Client
@@ -40,6 +44,8 @@ class World:
     outbox: Outbox
     incidents: Incidents
     moves: IncidentMoves
+    clocks: IncidentClocks
+    work: IncidentWork
     dossiers: Dossiers
     neighbours: Neighbours
     observed: Observed
@@ -61,13 +67,14 @@ class World:
         brake_limit: int = BRAKE_LIMIT,
         brake_window_ms: int = BRAKE_WINDOW_MS,
         grace_ms: int = GRACE_MS,
+        plan: ResponsePlan | None = None,
     ) -> "World":
         """Wires a world.
 
         `never_block` None: the special networks only. It is asked at every block, so that it may read the
         current policy. `consumer`: this process's name, different from every other's. When the policy changes:
-        set `blocklist.brake_limit`, `blocklist.brake_window_ms`, `reviews.grace_ms`, `verified_bots.is_on` and
-        `verified_bots.on_dns_failure`. `dns` None: the system's name servers.
+        set `incidents.plan`, `blocklist.brake_limit`, `blocklist.brake_window_ms`, `reviews.grace_ms`,
+        `verified_bots.is_on` and `verified_bots.on_dns_failure`. `dns` None: the system's name servers.
         """
         counters, geo = counters or NoCounters(), geo or Geo()
         audit = Audit(redis, now)
@@ -82,7 +89,8 @@ class World:
         )
         timeline = Timeline(redis, now)
         outbox = Outbox(redis, now, consumer=consumer, channels=channels, counters=counters)
-        incidents = Incidents(redis, now, timeline, outbox, counters)
+        record = IncidentRecord(now, timeline, outbox)
+        incidents = Incidents(redis, now, record, counters, plan)
         return cls(
             redis=redis,
             now=now,
@@ -95,7 +103,9 @@ class World:
             timeline=timeline,
             outbox=outbox,
             incidents=incidents,
-            moves=IncidentMoves(redis, now, incidents, timeline, audit),
+            moves=IncidentMoves(redis, now, incidents, timeline, record, audit),
+            work=IncidentWork(redis, now, incidents, timeline, audit),
+            clocks=IncidentClocks(redis, now, incidents, timeline, record),
             dossiers=Dossiers(redis),
             neighbours=Neighbours(redis, geo),
             observed=Observed(redis),

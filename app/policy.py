@@ -6,16 +6,18 @@ default (detectors/defaults.py).
 
 import hashlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
+from actions.response_plan import ResponsePlan
 from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
 from app.policy_clients import read_trusted_clients, read_verified_bots
 from app.policy_nodes import Value, read_document
 from app.policy_own_keys import read_own_keys
 from app.policy_own_rules import Example, read_own_rules
+from app.policy_response import RESPONSE_KEYS, read_response_plan
 from app.policy_rules import read_rule, with_alert_threshold
 from app.policy_sigma import read_sigma
 from app.sigma.library import Sigma
@@ -35,6 +37,7 @@ KEYS = frozenset(
     {
         *(*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"),
         *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys"),
+        *RESPONSE_KEYS,
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -89,6 +92,8 @@ class Policy:
     on_dns_failure: OnDnsFailure = OnDnsFailure.BLOCK
     trusted_clients: tuple[TrustedClient, ...] = ()
     own_keys: tuple[Pattern, ...] = ()
+    plan: ResponsePlan = field(default_factory=ResponsePlan)
+    """How fast people answer incidents, and whom they escalate to."""
 
     @property
     def digest(self) -> str:
@@ -151,6 +156,7 @@ def load_policy(
         on_dns_failure=bots[1],
         trusted_clients=read_trusted_clients(top["trusted_clients"]) if "trusted_clients" in top else (),
         own_keys=read_own_keys(top["own_keys"]) if "own_keys" in top else (),
+        plan=read_response_plan(top, taken + [rule.name for rule in (sigma.rules if sigma else ())]),
     )
 
 

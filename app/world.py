@@ -88,6 +88,7 @@ class AppWorld:
         blocklist.brake_limit = policy.brake_blocks
         blocklist.brake_window_ms = policy.brake_window_ms
         self.actions.reviews.grace_ms = policy.review_grace_ms
+        self.actions.incidents.plan = policy.plan
         verify_bots(policy, self.actions)
 
     async def close(self) -> None:
@@ -119,6 +120,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         brake_limit=policy.brake_blocks,
         brake_window_ms=policy.brake_window_ms,
         grace_ms=policy.review_grace_ms,
+        plan=policy.plan,
     )
     verify_bots(policy, actions)
     feed = Feed(now)

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from actions.audit import Actor
-from actions.errors import ConflictError, RefusedError, UnknownError
+from actions.errors import ConflictError, RefusedError, StaleError, UnknownError
 from app.auth import Caller, Role, authenticate, require
 from app.problems import ProblemError, problem
 from app.world import AppWorld
@@ -46,6 +46,8 @@ class AdminRoute(APIRoute):
                 return await handler(request)
             except UnknownError as error:
                 return problem(404, str(error))
+            except StaleError as error:
+                return problem(412, f"{error}: read it again, then decide.")
             except ConflictError as error:
                 return problem(409, str(error), allowed=list(error.allowed))
             except RefusedError as error:

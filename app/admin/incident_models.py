@@ -1,22 +1,38 @@
 """An incident, its evidence and its timeline on the wire, and what people send to move one."""
 
+import enum
 from typing import Annotated, Any
 
+from fastapi import Header
 from pydantic import StringConstraints
 
 from actions.dossiers import Dossier
-from actions.incident import Incident, IncidentStatus, Move, Verdict, allowed_actions
+from actions.incident import Incident
+from actions.incident_status import IncidentStatus, Verdict, allowed_actions
 from actions.runbook import runbook_of
 from app.admin.models import Data, Input, Moment, Note, Output, TimeText
+from app.problems import ProblemError
 from detectors.finding import Evidence, Priority, Severity
 
-MOVES = (Move.ACKNOWLEDGE, Move.RESOLVE, Move.DISMISS, Move.REOPEN)
-"""The moves that have a route."""
+IfMatch = Annotated[
+    str | None, Header(max_length=64, description="the ETag that was seen; where it has changed since, 412")
+]
 
 
-def moves_of(allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the state machine's moves that a client can make here."""
-    return tuple(move for move in allowed if move in MOVES)
+def etag_of(incident: Incident) -> str:
+    """The ETag of an incident: its version."""
+    return f'"{incident.version}"'
+
+
+def version_in(if_match: str | None) -> int | None:
+    """The version that an If-Match header names; None without one, and for `*`. Raises: ProblemError."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    text = if_match.strip().removeprefix("W/").strip('"')
+    if not text.isdecimal() or len(text) > 12:
+        detail = 'If-Match: is not an ETag of an incident, such as "7"'
+        raise ProblemError(422, detail, errors=[{"field": "If-Match", "error": detail}])
+    return int(text)
 
 
 class EntityModel(Output):
@@ -44,6 +60,54 @@ class EvidenceModel(Output):
     record: str
 
 
+class CheckItemModel(Output):
+    """One line of a checklist."""
+
+    id: str
+    phase: str
+    text: str
+    done_at: Moment | None
+    done_by: str
+    note: str
+
+
+class FollowUpModel(Output):
+    """What is left to do when the incident is over."""
+
+    id: str
+    text: str
+    owner: str
+    due: Moment
+    created_at: Moment
+    done_at: Moment | None
+    done_by: str
+
+
+class PublicUpdateModel(Output):
+    """What the public status page says from this time on."""
+
+    at: Moment
+    state: str
+    text: str
+
+
+class PublicationModel(Output):
+    """The incident as the public may see it."""
+
+    title: str
+    component: str
+    updates: tuple[PublicUpdateModel, ...]
+    until: Moment | None
+    """When it was taken off the page."""
+
+
+class MemberModel(Output):
+    """One subject of a campaign."""
+
+    subject: str
+    last_seen: Moment
+
+
 class IncidentModel(Output):
     """One problem, however many findings speak of it."""
 
@@ -64,7 +128,28 @@ class IncidentModel(Output):
     acknowledged_at: Moment | None
     acknowledged_by: str | None
     resolved_at: Moment | None
+    closed_at: Moment | None
+    mitigated_at: Moment | None
     verdict: Verdict | None
+    members: int
+    """Of a campaign: how many subjects; 0: it is about one."""
+    merged_into: str | None
+    reopened: int
+    graded_by: str | None
+    lead: str | None
+    impact: str
+    root_cause: str
+    lessons: str
+    checklist: tuple[CheckItemModel, ...]
+    follow_ups: tuple[FollowUpModel, ...]
+    public: PublicationModel | None
+    told_at: Moment | None
+    ack_due_at: Moment | None
+    """Until when somebody should acknowledge it; null when its clock does not run."""
+    ack_breached_at: Moment | None
+    escalate_at: Moment | None
+    """When the next level is told; null when its clock does not run."""
+    escalation_level: int
     references: tuple[str, ...]
     """ATT&CK, OWASP and CWE ids of its rule."""
     version: int
@@ -141,6 +226,7 @@ class EntryModel(Output):
     kind: str
     text: str
     data: Data
+    pinned: bool
 
 
 class MoveInput(Input):
@@ -162,6 +248,71 @@ class CommentInput(Input):
 
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
     at: TimeText | None = None
+    pinned: bool = False
+    """The review must not miss it."""
+
+
+class MergeInput(MoveInput):
+    """Which incident takes this one in."""
+
+    into: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
+    verdict: Verdict = Verdict.DUPLICATE
+
+
+Written = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000)]
+
+
+class EditInput(Input):
+    """What a person writes into an incident; what is absent stays as it is."""
+
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None = (
+        None
+    )
+    lead: Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)] | None = None
+    impact: Written | None = None
+    root_cause: Written | None = None
+    lessons: Written | None = None
+    severity: Severity | None = None
+    priority: Priority | None = None
+
+
+class CheckInput(Input):
+    """A tick."""
+
+    done: bool = True
+    note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+
+
+class FollowUpInput(Input):
+    """Something left to do."""
+
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+    owner: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+    due: TimeText
+
+
+class FollowUpDoneInput(Input):
+    """Whether it is done."""
+
+    done: bool = True
+
+
+class PublicState(enum.StrEnum):
+    """How far the work on a published incident is."""
+
+    INVESTIGATING = "investigating"
+    IDENTIFIED = "identified"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"
+
+
+class PublishInput(Input):
+    """What the public may read; nothing is taken over from a log or a rule."""
+
+    state: PublicState
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+    title: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    component: Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)] = ""
 
 
 def _fields(incident: Incident) -> dict[str, Any]:
@@ -169,7 +320,10 @@ def _fields(incident: Incident) -> dict[str, Any]:
         name: getattr(incident, name) for name in IncidentModel.model_fields if name != "allowed_actions"
     }
     fields["entities"] = [EntityModel.model_validate(entity) for entity in incident.entities]
-    fields["allowed_actions"] = moves_of(allowed_actions(incident.status))
+    fields["checklist"] = [CheckItemModel.model_validate(item) for item in incident.checklist]
+    fields["follow_ups"] = [FollowUpModel.model_validate(item) for item in incident.follow_ups]
+    fields["public"] = incident.public and PublicationModel.model_validate(incident.public)
+    fields["allowed_actions"] = allowed_actions(incident.status)
     return fields
 
 

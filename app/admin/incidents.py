@@ -1,28 +1,24 @@
-"""Incidents: listed, shown, commented and moved on by people."""
+"""Incidents: listed, shown, commented. Moved on: incident_moves.py; worked on: incident_work.py."""
 
 from typing import Annotated
 
 from fastapi import Query
 from starlette.responses import Response
 
-from actions.audit import Actor
-from actions.errors import ConflictError
-from actions.incident import IncidentStatus, Move, Verdict
 from actions.incident_filter import IncidentFilter
+from actions.incident_status import IncidentStatus
 from app.admin.access import Responder, Viewer, World, admin_router, naming
 from app.admin.incident_models import (
     CommentInput,
     EntryModel,
     IncidentModel,
     IncidentWhyModel,
-    MoveInput,
-    VerdictInput,
+    MemberModel,
+    etag_of,
     incident_model,
     incident_why_model,
-    moves_of,
 )
 from app.admin.models import DEFAULT_PAGE, Cursor, Limit, Page, TimeText, problems
-from app.world import AppWorld
 from detectors.finding import Severity
 from detectors.timestamps import parse_time
 
@@ -64,12 +60,21 @@ async def list_incidents(
 
 
 @router.get("/{incident_id}", responses=problems(404))
-async def show_incident(world: World, _: Viewer, incident_id: str) -> IncidentWhyModel:
-    """One incident with its runbook, its evidence and what the investigation found."""
+async def show_incident(world: World, _: Viewer, incident_id: str, response: Response) -> IncidentWhyModel:
+    """One incident with its runbook, its evidence and what the investigation found; its ETag is its version."""
     incident = await world.actions.incidents.get(incident_id)
     rule = world.policy.current.rule(incident.rule)
     dossier = await world.actions.dossiers.find(incident.id)
+    response.headers["ETag"] = etag_of(incident)
     return incident_why_model(incident, dossier, rule.title if rule else "")
+
+
+@router.get("/{incident_id}/members", responses=problems(404))
+async def list_members(world: World, _: Viewer, incident_id: str) -> Page[MemberModel]:
+    """The subjects of a campaign, the latest first: at most 200. Empty where the incident is about one subject."""
+    incident = await world.actions.incidents.get(incident_id)
+    members = await world.actions.incidents.members(incident.id)
+    return Page(items=[MemberModel.model_validate(member) for member in members])
 
 
 @router.get("/{incident_id}/timeline", responses=problems(404))
@@ -88,53 +93,5 @@ async def comment(world: World, actor: Responder, incident_id: str, body: Commen
     """Write a line on the timeline."""
     at = None if body.at is None else parse_time(body.at)
     with naming("text"):
-        await world.actions.moves.comment(incident_id, actor, body.text, at=at)
+        await world.actions.moves.comment(incident_id, actor, body.text, at=at, pinned=body.pinned)
     return Response(status_code=204)
-
-
-@router.post("/{incident_id}/acknowledge", responses=problems(404, 409))
-async def acknowledge(
-    world: World, actor: Responder, incident_id: str, body: MoveInput | None = None
-) -> IncidentModel:
-    """Somebody is on it."""
-    return await _move(world, actor, incident_id, Move.ACKNOWLEDGE, body or MoveInput())
-
-
-@router.post("/{incident_id}/resolve", responses=problems(404, 409))
-async def resolve(world: World, actor: Responder, incident_id: str, body: VerdictInput) -> IncidentModel:
-    """It is over, and this is what it was."""
-    return await _move(world, actor, incident_id, Move.RESOLVE, body, body.verdict)
-
-
-@router.post("/{incident_id}/dismiss", responses=problems(404, 409))
-async def dismiss(world: World, actor: Responder, incident_id: str, body: VerdictInput) -> IncidentModel:
-    """It needs nobody, and this is why."""
-    return await _move(world, actor, incident_id, Move.DISMISS, body, body.verdict)
-
-
-@router.post("/{incident_id}/reopen", responses=problems(404, 409))
-async def reopen(
-    world: World, actor: Responder, incident_id: str, body: MoveInput | None = None
-) -> IncidentModel:
-    """It is not over after all."""
-    return await _move(world, actor, incident_id, Move.REOPEN, body or MoveInput())
-
-
-async def _move(
-    world: AppWorld,
-    actor: Actor,
-    incident_id: str,
-    move: Move,
-    body: MoveInput,
-    verdict: Verdict | None = None,
-) -> IncidentModel:
-    """Raises: ConflictError naming the moves that are legal and have a route."""
-    try:
-        incident = await world.actions.moves.move(
-            incident_id, move, actor, body.note, verdict=verdict, expected_version=body.version
-        )
-    except ConflictError as error:
-        allowed = moves_of(error.allowed)
-        said = str(error).partition("; allowed: ")[0]
-        raise ConflictError(f"{said}; allowed: {', '.join(allowed) or 'nothing'}", allowed) from error
-    return incident_model(incident)

@@ -129,6 +129,7 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
         403: "The token has another role",
         404: "Not known; the detail names the id",
         409: "Not possible in its present state; `allowed` names what is",
+        412: "It has changed since it was read: another version than If-Match names",
         422: "Not valid; the detail names the field",
         503: "Storage does not answer; try again after Retry-After seconds",
     }

@@ -2,8 +2,23 @@
 
 from fastapi import APIRouter
 
-from app.admin import allowlist, audit, blocks, incidents, notifications, observed, policy, stats, tokens
+from app.admin import (
+    allowlist,
+    audit,
+    blocks,
+    incident_moves,
+    incident_work,
+    incidents,
+    notifications,
+    observed,
+    policy,
+    stats,
+    tokens,
+)
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"])
-for part in (blocks, allowlist, incidents, notifications, observed, policy, stats, audit, tokens):
+for part in (
+    *(blocks, allowlist, incidents, incident_moves, incident_work),
+    *(notifications, observed, policy, stats, audit, tokens),
+):
     router.include_router(part.router)

@@ -10,10 +10,12 @@ from acting import ALICE, HOUR, IP, MINUTE, NOON, Clock, Tally, a_finding
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
-from actions.errors import ConflictError, UnknownError
-from actions.incident import OPEN, Entity, Incident, IncidentStatus, Move, Verdict, allowed_actions
+from actions.errors import ConflictError, StaleError, UnknownError
+from actions.incident import Entity, Incident
 from actions.incident_filter import IncidentFilter
-from actions.incidents import JOINS_NOTED, incident_key, incidents_key
+from actions.incident_keys import incident_key, incidents_key
+from actions.incident_record import JOINS_NOTED
+from actions.incident_status import OPEN, IncidentStatus, Move, Verdict, allowed_actions
 from actions.message import Message, MessageKind
 from actions.outbox import outbox_key
 from actions.storage import DONE_TTL_MS
@@ -121,7 +123,7 @@ async def test_the_same_finding_twice_changes_nothing(world: World, redis: Redis
     assert again.repeated
     assert again.incident.id == first.incident.id
     assert again.incident.event_count == 10
-    assert len(await messages(redis)) == 1
+    assert [m.kind for m in await messages(redis)] == [MessageKind.OPENED, MessageKind.DISMISSED]
 
 
 async def test_a_worse_finding_raises_the_incident_and_a_milder_one_does_not_lower_it(world: World) -> None:
@@ -309,11 +311,12 @@ async def test_every_key_of_an_incident_has_its_ttl(world: World, redis: Redis) 
 
 S = IncidentStatus
 LEGAL = {
-    S.TRIGGERED: ("acknowledge", "dismiss"),
-    S.ACKNOWLEDGED: ("mitigate", "resolve", "dismiss"),
-    S.MITIGATED: ("resolve", "dismiss"),
+    S.TRIGGERED: ("acknowledge", "escalate", "dismiss", "merge"),
+    S.ACKNOWLEDGED: ("escalate", "mitigate", "resolve", "dismiss", "merge"),
+    S.MITIGATED: ("escalate", "resolve", "dismiss", "merge"),
     S.RESOLVED: ("reopen", "close"),
     S.DISMISSED: ("reopen",),
+    S.MERGED: ("reopen",),
     S.CLOSED: (),
 }
 WAYS = {
@@ -322,24 +325,32 @@ WAYS = {
     S.MITIGATED: [Move.ACKNOWLEDGE, Move.MITIGATE],
     S.RESOLVED: [Move.ACKNOWLEDGE, Move.RESOLVE],
     S.DISMISSED: [Move.DISMISS],
+    S.MERGED: [Move.MERGE],
     S.CLOSED: [Move.ACKNOWLEDGE, Move.RESOLVE, Move.CLOSE],
 }
+
+
+async def take(world: World, incident_id: str, move: Move, other: str) -> Incident:
+    if move == Move.MERGE:
+        return await world.moves.merge(incident_id, other, ALICE)
+    return await world.moves.move(incident_id, move, ALICE, verdict=Verdict.UNKNOWN)
 
 
 @pytest.mark.parametrize("status", list(WAYS))
 async def test_only_legal_moves_are_made_and_an_illegal_one_names_them(world: World, status: S) -> None:
     assert allowed_actions(status) == LEGAL[status]
+    other = (await world.incidents.open_or_join(a_finding(99, rule="other"))).incident.id
     for n, move in enumerate(Move):
         subject = f"203.0.113.{n}"
         incident = (await world.incidents.open_or_join(a_finding(n, subject=subject))).incident
         for step in WAYS[status]:
-            incident = await world.moves.move(incident.id, step, ALICE, verdict=Verdict.UNKNOWN)
+            incident = await take(world, incident.id, step, other)
         assert incident.status == status
         if move.value in LEGAL[status]:
-            await world.moves.move(incident.id, move, ALICE, verdict=Verdict.UNKNOWN)
+            await take(world, incident.id, move, other)
             continue
         with pytest.raises(ConflictError) as caught:
-            await world.moves.move(incident.id, move, ALICE, verdict=Verdict.UNKNOWN)
+            await take(world, incident.id, move, other)
         assert caught.value.allowed == LEGAL[status]
         assert await world.incidents.get(incident.id) == incident
 
@@ -387,7 +398,7 @@ async def test_a_reopened_incident_takes_findings_again_unless_another_does(worl
 async def test_a_move_from_an_old_version_is_refused(world: World) -> None:
     incident = (await world.incidents.open_or_join(a_finding())).incident
     await world.moves.move(incident.id, Move.ACKNOWLEDGE, ALICE, expected_version=incident.version)
-    with pytest.raises(ConflictError, match="version"):
+    with pytest.raises(StaleError, match="version"):
         await world.moves.move(incident.id, Move.MITIGATE, ALICE, expected_version=incident.version)
 
 

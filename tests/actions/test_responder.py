@@ -13,6 +13,7 @@ from actions.incident import Incident
 from actions.intake import GROUP, TAKEOVERS, Intake, attempts_key, dead_key
 from actions.observed import observed_key
 from actions.responder import ACTIONS, Responder
+from actions.response_plan import Campaign, ResponsePlan
 from actions.storage import DAY_MS, DONE_TTL_MS
 from actions.world import World
 from detectors.errors import StorageError
@@ -217,7 +218,8 @@ async def test_an_entry_that_is_no_finding_is_set_aside_and_its_neighbours_handl
 async def test_several_responders_handle_each_finding_once(redis: Redis, clock: Clock, ear: Ear) -> None:
     for n in range(60):
         await put(redis, f"192.0.2.{n}")
-    worlds = [World.make(redis, clock, consumer=str(n), channels=[ear]) for n in range(4)]
+    plan = ResponsePlan(campaign=Campaign(subjects=1_000))
+    worlds = [World.make(redis, clock, consumer=str(n), channels=[ear], plan=plan) for n in range(4)]
     responders = [Responder(w, consumer=str(n)) for n, w in enumerate(worlds)]
     handled = await asyncio.gather(*(r.drain() for r in responders))
     assert sum(handled) == 60

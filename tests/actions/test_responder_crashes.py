@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from test_responder import put
 
 from actions.block_keys import blocks_key
-from actions.incidents import incidents_key
+from actions.incident_keys import incidents_key
 from actions.responder import Responder
 from actions.storage import text_of
 from actions.timeline import noted_key

@@ -147,7 +147,7 @@ async def test_a_block_is_explained_with_its_incident_its_evidence_and_its_histo
     ]
     assert why["incident"]["id"] == opened.incident.id
     assert why["references"] == ["T1110", "API2:2023"]
-    assert why["incident"]["allowed_actions"] == ["acknowledge", "dismiss"]
+    assert why["incident"]["allowed_actions"] == ["acknowledge", "escalate", "dismiss", "merge"]
     (evidence,) = why["evidence"]
     assert (evidence["matched"], evidence["at"]) == ("status 401", "2025-11-24T15:59:59.000Z")
     assert [(old["id"], old["status"]) for old in why["history"]] == [("first", "lifted")]

@@ -12,6 +12,8 @@ from detectors.geo import Place
 from detectors.guides import guide_of
 
 FIELDS = ["rule", "title", "severity", "priority", "status", "subject", "event_count"]
+FROM_TRIGGERED = ["acknowledge", "escalate", "dismiss", "merge"]
+FROM_ACKNOWLEDGED = ["escalate", "mitigate", "resolve", "dismiss", "merge"]
 FIELDS += ["first_seen", "last_seen", "triggered_at", "allowed_actions"]
 
 
@@ -55,7 +57,7 @@ async def test_an_incident_is_shown_with_its_evidence_and_its_dossier(desk: Desk
         "2025-11-24T15:59:30.000Z",
         "2025-11-24T15:59:59.000Z",
         "2025-11-24T16:00:00.000Z",
-        ["acknowledge", "dismiss"],
+        FROM_TRIGGERED,
     ]
     assert {"type": "user", "value": "alice"} in shown["entities"]
     assert [item["record"] for item in shown["evidence"]] == ["GET /login"]
@@ -86,11 +88,11 @@ async def test_an_incident_that_nobody_investigated_has_no_dossier(desk: Desk) -
 async def test_an_incident_goes_its_way_from_triggered_to_resolved_and_back(desk: Desk) -> None:
     incident = await opened(desk)
     moved = await move(desk, incident, "acknowledge", note="on it")
-    assert (moved["status"], moved["allowed_actions"]) == ("acknowledged", ["resolve", "dismiss"])
+    assert (moved["status"], moved["allowed_actions"]) == ("acknowledged", FROM_ACKNOWLEDGED)
     assert "responder" in moved["acknowledged_by"]
     moved = await move(desk, incident, "resolve", note="blocked", verdict="true_positive")
     assert (moved["status"], moved["verdict"]) == ("resolved", "true_positive")
-    assert moved["allowed_actions"] == ["reopen"]
+    assert moved["allowed_actions"] == ["reopen", "close"]
     moved = await move(desk, incident, "reopen", note="it goes on")
     assert (moved["status"], moved["verdict"]) == ("acknowledged", None)
     trail = await desk.trail(f"incident:{incident}")
@@ -118,14 +120,14 @@ async def test_an_end_needs_a_verdict(desk: Desk, name: str) -> None:
         assert answer.json()["errors"][0]["field"] == "body.verdict"
 
 
-async def test_an_illegal_move_names_the_legal_ones_that_can_be_made_here(desk: Desk) -> None:
+async def test_an_illegal_move_names_the_legal_ones(desk: Desk) -> None:
     incident = await opened(desk)
     answer = await desk.responder.post(f"/incidents/{incident}/reopen")
-    assert (answer.status_code, answer.json()["allowed"]) == (409, ["acknowledge", "dismiss"])
-    assert answer.json()["detail"].endswith("allowed: acknowledge, dismiss")
+    assert (answer.status_code, answer.json()["allowed"]) == (409, FROM_TRIGGERED)
+    assert answer.json()["detail"].endswith("allowed: acknowledge, escalate, dismiss, merge")
     await move(desk, incident, "acknowledge")
     answer = await desk.responder.post(f"/incidents/{incident}/acknowledge", json={})
-    assert (answer.status_code, answer.json()["allowed"]) == (409, ["resolve", "dismiss"])
+    assert (answer.status_code, answer.json()["allowed"]) == (409, FROM_ACKNOWLEDGED)
 
 
 async def test_a_move_on_an_incident_that_has_moved_meanwhile_is_refused(desk: Desk) -> None:
@@ -229,3 +231,104 @@ async def test_who_was_told_what_is_listed(desk: Desk) -> None:
     one = (await desk.viewer.get("/notifications", params={"incident": first})).json()["items"]
     assert [item["message"]["subject"] for item in one] == ["203.0.113.1"]
     assert (await desk.viewer.get("/notifications", params={"cursor": "x"})).status_code == 422
+
+
+async def test_the_etag_is_the_version_and_a_stale_one_changes_nothing(desk: Desk) -> None:
+    incident = await opened(desk)
+    shown = await desk.viewer.get(f"/incidents/{incident}")
+    etag = shown.headers["etag"]
+    assert etag == f'"{shown.json()["version"]}"'
+    headers = {"If-Match": etag}
+    answer = await desk.responder.post(f"/incidents/{incident}/acknowledge", headers=headers)
+    assert (answer.status_code, answer.headers["etag"] != etag) == (200, True)
+    for path, method, body in [
+        (f"/incidents/{incident}/mitigate", "POST", {}),
+        (f"/incidents/{incident}/resolve", "POST", {"verdict": "benign"}),
+        (f"/incidents/{incident}/merge", "POST", {"into": "INC-1"}),
+        (f"/incidents/{incident}", "PATCH", {"impact": "none"}),
+    ]:
+        late = await desk.responder.request(method, path, json=body, headers=headers)
+        assert late.status_code == 412, path
+        assert "is at version 2, not 1" in late.json()["detail"]
+    any_version = {"If-Match": "*"}
+    answer = await desk.responder.post(f"/incidents/{incident}/mitigate", headers=any_version)
+    assert answer.json()["status"] == "mitigated"
+    wrong = await desk.responder.post(f"/incidents/{incident}/reopen", headers={"If-Match": "seven"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "If-Match")
+
+
+async def test_an_incident_is_escalated_mitigated_resolved_and_closed(desk: Desk) -> None:
+    incident = await opened(desk)
+    shown = (await desk.viewer.get(f"/incidents/{incident}")).json()
+    assert (shown["ack_due_at"], shown["escalate_at"]) == (
+        "2025-11-24T17:00:00.000Z",
+        "2025-11-24T16:30:00.000Z",
+    )
+    assert (await move(desk, incident, "escalate", note="help"))["escalation_level"] == 1
+    moved = await move(desk, incident, "acknowledge")
+    assert (moved["ack_due_at"], moved["escalate_at"], moved["lead"]) == (
+        None,
+        None,
+        moved["acknowledged_by"],
+    )
+    assert (await move(desk, incident, "mitigate"))["mitigated_at"] == "2025-11-24T16:00:00.000Z"
+    await move(desk, incident, "resolve", verdict="true_positive")
+    closed = await move(desk, incident, "close", note="reviewed")
+    assert (closed["status"], closed["allowed_actions"]) == ("closed", [])
+    answer = await desk.responder.post(f"/incidents/{incident}/reopen")
+    assert (answer.status_code, answer.json()["detail"][-16:]) == (409, "allowed: nothing")
+
+
+async def test_one_incident_is_merged_into_another(desk: Desk) -> None:
+    one, two = await opened(desk), await opened(desk, "203.0.113.10", 2)
+    merged = await move(desk, two, "merge", into=one, note="same scanner")
+    assert (merged["status"], merged["merged_into"], merged["verdict"]) == ("merged", one, "duplicate")
+    answer = await desk.responder.post(f"/incidents/{one}/merge", json={"into": two})
+    assert (answer.status_code, "merged" in answer.json()["detail"]) == (409, True)
+
+
+async def test_a_campaign_lists_its_members(desk: Desk) -> None:
+    for number in range(12):
+        incident = await opened(desk, f"203.0.113.{number}", number)
+    shown = (await desk.viewer.get(f"/incidents/{incident}")).json()
+    assert (shown["members"], shown["title"]) == (12, "auth_failures: 12 subjects")
+    listed = (await desk.viewer.get(f"/incidents/{incident}/members")).json()["items"]
+    assert {item["subject"] for item in listed} == {f"203.0.113.{number}" for number in range(12)}
+
+
+async def test_people_write_grade_check_and_follow_up(desk: Desk) -> None:
+    incident = await opened(desk)
+    path = f"/incidents/{incident}"
+    body = {"impact": "two accounts", "lead": "bob", "priority": "P0"}
+    written = (await desk.responder.patch(path, json=body)).json()
+    assert [written[name] for name in ("impact", "lead", "priority", "severity")] == [
+        *("two accounts", "bob", "P0", "critical")
+    ]
+    assert "responder" in written["graded_by"]
+    both = await desk.responder.patch(path, json={"priority": "P0", "severity": "low"})
+    assert (both.status_code, "priority: P0 is critical" in both.json()["detail"]) == (422, True)
+    assert (await desk.responder.patch(path, json={})).status_code == 422
+    ticked = await desk.responder.put(f"{path}/checklist/fix-implemented", json={"note": "deployed"})
+    [item] = [i for i in ticked.json()["checklist"] if i["id"] == "fix-implemented"]
+    assert (item["note"], item["done_at"]) == ("deployed", "2025-11-24T16:00:00.000Z")
+    assert (await desk.responder.put(f"{path}/checklist/none", json={})).status_code == 404
+    body = {"text": "rotate the key", "owner": "bob", "due": "2025-12-01T00:00:00Z"}
+    answer = await desk.responder.post(f"{path}/follow-ups", json=body)
+    assert answer.status_code == 201
+    [follow_up] = answer.json()["follow_ups"]
+    done = await desk.responder.put(f"{path}/follow-ups/{follow_up['id']}", json={})
+    assert done.json()["follow_ups"][0]["done_at"] == "2025-11-24T16:00:00.000Z"
+
+
+async def test_a_person_publishes_an_incident_in_their_own_words(desk: Desk) -> None:
+    path = f"/incidents/{await opened(desk)}/publish"
+    body = {"state": "investigating", "text": "We look into failing logins."}
+    answer = await desk.responder.post(path, json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "title")
+    shown = (await desk.responder.post(path, json={**body, "title": "Logins fail"})).json()["public"]
+    assert (shown["title"], shown["updates"][0]["state"], shown["until"]) == (
+        *("Logins fail", "investigating"),
+        None,
+    )
+    assert (await desk.responder.delete(path)).json()["public"]["until"] == "2025-11-24T16:00:00.000Z"
+    assert (await desk.responder.delete(path)).status_code == 409

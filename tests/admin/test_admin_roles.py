@@ -12,6 +12,7 @@ VIEWER = {
     ("GET", "/incidents"),
     ("GET", "/incidents/{incident_id}"),
     ("GET", "/incidents/{incident_id}/timeline"),
+    ("GET", "/incidents/{incident_id}/members"),
     ("GET", "/notifications"),
     ("GET", "/observed"),
     ("GET", "/policy"),
@@ -32,6 +33,16 @@ RESPONDER = {
     ("POST", "/incidents/{incident_id}/resolve"),
     ("POST", "/incidents/{incident_id}/dismiss"),
     ("POST", "/incidents/{incident_id}/reopen"),
+    ("POST", "/incidents/{incident_id}/escalate"),
+    ("POST", "/incidents/{incident_id}/mitigate"),
+    ("POST", "/incidents/{incident_id}/merge"),
+    ("POST", "/incidents/{incident_id}/close"),
+    ("PATCH", "/incidents/{incident_id}"),
+    ("PUT", "/incidents/{incident_id}/checklist/{item}"),
+    ("POST", "/incidents/{incident_id}/follow-ups"),
+    ("PUT", "/incidents/{incident_id}/follow-ups/{follow_up}"),
+    ("POST", "/incidents/{incident_id}/publish"),
+    ("DELETE", "/incidents/{incident_id}/publish"),
 }
 ADMIN = {
     ("POST", "/allowlist"),
@@ -49,7 +60,7 @@ CASES = [(method, path, roles) for routes, roles in LADDER for method, path in s
 async def test_a_route_is_open_to_its_roles_and_to_no_other(
     desk: Desk, method: str, path: str, roles: list[str]
 ) -> None:
-    path = path.format(block_id="none", incident_id="none", token_id="none")
+    path = path.format(**dict.fromkeys(("block_id", "incident_id", "token_id", "item", "follow_up"), "none"))
     for role, client in desk.clients.items():
         answer = await client.request(method, path)
         if role == "nobody":

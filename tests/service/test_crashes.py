@@ -119,9 +119,17 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_counts_twice(with_redi
         assert eventually(lambda: sender.blocked() >= attackers), attackers - sender.blocked()
         assert sender.blocked() == attackers
         admin = {"Authorization": f"Bearer {TOKENS['viewer']}"}
-        incidents = httpx.get(f"{service.url}/v1/admin/incidents?limit=500", headers=admin).json()["items"]
-        assert {i["subject"] for i in incidents} == attackers
-        assert len(incidents) == PAIRS
+        url = f"{service.url}/v1/admin/incidents"
+        incidents = httpx.get(f"{url}?limit=500", headers=admin).json()["items"]
+        members = {
+            member["subject"]
+            for campaign in incidents
+            if campaign["members"]
+            for member in httpx.get(f"{url}/{campaign['id']}/members", headers=admin).json()["items"]
+        }
+        assert {i["subject"] for i in incidents if not i["members"]} | members == attackers
+        speaking = [i for i in incidents if i["status"] != "merged"]
+        assert sum(i["finding_count"] for i in speaking) == PAIRS
 
 
 @contextmanager

@@ -187,7 +187,7 @@ def has_settled(service: Service) -> bool:
         async with Redis(unix_socket_path=str(service.redis_socket)) as redis:
             return sum([await redis.xlen(key) for key in await redis.keys("bartizan:*:findings")])
 
-    return len(incidents(service)) > 100 and asyncio.run(waiting()) == 0
+    return len(incidents(service)) > 20 and asyncio.run(waiting()) == 0
 
 
 def test_the_search_finds_a_piece_that_is_there():
