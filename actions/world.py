@@ -98,7 +98,7 @@ class World:
             audit=audit,
             allowlist=allowlist,
             blocklist=blocklist,
-            reviews=Reviews(redis, now, blocklist, allowlist, audit, grace_ms=grace_ms),
+            reviews=Reviews(redis, now, blocklist, allowlist, audit, timeline, grace_ms=grace_ms),
             feed=Feed(redis),
             timeline=timeline,
             outbox=outbox,
