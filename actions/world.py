@@ -89,7 +89,7 @@ class World:
         )
         timeline = Timeline(redis, now)
         outbox = Outbox(redis, now, consumer=consumer, channels=channels, counters=counters)
-        record = IncidentRecord(now, timeline, outbox)
+        record = IncidentRecord(now, timeline, outbox, audit)
         incidents = Incidents(redis, now, record, counters, plan)
         return cls(
             redis=redis,

@@ -28,6 +28,7 @@ RESPONDER = {
     ("POST", "/blocks/{block_id}/approve"),
     ("POST", "/blocks/{block_id}/reject"),
     ("POST", "/blocks/{block_id}/undo"),
+    ("POST", "/incidents"),
     ("POST", "/incidents/{incident_id}/timeline"),
     ("POST", "/incidents/{incident_id}/acknowledge"),
     ("POST", "/incidents/{incident_id}/resolve"),
