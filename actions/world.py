@@ -11,13 +11,17 @@ from actions.dossiers import Dossiers
 from actions.feed import Feed
 from actions.incident_moves import IncidentMoves
 from actions.incidents import Incidents
+from actions.maintenance_notices import MaintenanceNotices
+from actions.maintenance_windows import Maintenance
 from actions.message import Channel
+from actions.muting import Muting
 from actions.neighbours import Neighbours
 from actions.networks import Network, NeverBlock
 from actions.observed import Observed
 from actions.outbox import LogChannel, Outbox
 from actions.reverse_dns import ReverseDns
 from actions.reviews import GRACE_MS, Reviews
+from actions.silences import Silences
 from actions.storage import Client
 from actions.timeline import Timeline
 from actions.verified_bots import VerifiedBots
@@ -45,6 +49,10 @@ class World:
     observed: Observed
     geo: Geo
     verified_bots: VerifiedBots
+    silences: Silences
+    maintenance: Maintenance
+    muting: Muting
+    notices: MaintenanceNotices
 
     @classmethod
     def make(
@@ -66,8 +74,9 @@ class World:
 
         `never_block` None: the special networks only. It is asked at every block, so that it may read the
         current policy. `consumer`: this process's name, different from every other's. When the policy changes:
-        set `blocklist.brake_limit`, `blocklist.brake_window_ms`, `reviews.grace_ms`, `verified_bots.is_on` and
-        `verified_bots.on_dns_failure`. `dns` None: the system's name servers.
+        set `blocklist.brake_limit`, `blocklist.brake_window_ms`, `reviews.grace_ms`, `verified_bots.is_on`,
+        `verified_bots.on_dns_failure`, `maintenance.planned`, `muting.host_rules` and `notices.settings`.
+        `dns` None: the system's name servers.
         """
         counters, geo = counters or NoCounters(), geo or Geo()
         audit = Audit(redis, now)
@@ -83,6 +92,7 @@ class World:
         timeline = Timeline(redis, now)
         outbox = Outbox(redis, now, consumer=consumer, channels=channels, counters=counters)
         incidents = Incidents(redis, now, timeline, outbox, counters)
+        silences, maintenance = Silences(redis, now, audit), Maintenance(redis, now, audit)
         return cls(
             redis=redis,
             now=now,
@@ -101,4 +111,8 @@ class World:
             observed=Observed(redis),
             geo=geo,
             verified_bots=VerifiedBots(redis, now, dns or ReverseDns(), counters),
+            silences=silences,
+            maintenance=maintenance,
+            muting=Muting(silences, maintenance),
+            notices=MaintenanceNotices(redis, now, outbox, maintenance),
         )
