@@ -49,6 +49,10 @@ class NoticeSettings(msgspec.Struct, frozen=True, kw_only=True):
     at_end: bool = False
 
 
+NOTICE_AHEAD_ONLY = NoticeSettings()
+"""Where the policy says nothing."""
+
+
 def told_key(window: Window, starts_at: int, kind: NoticeKind) -> str:
     """Remembers that a notice was written."""
     which = f"{window.id or window.name} {starts_at} {kind.value}"
@@ -66,7 +70,7 @@ class MaintenanceNotices:
         self._outbox = outbox
         self._maintenance = maintenance
         self._known: dict[str, int] = {}
-        self.settings = NoticeSettings()
+        self.settings = NOTICE_AHEAD_ONLY
         """Set whenever the policy changes."""
 
     async def write_due(self) -> int:
