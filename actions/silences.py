@@ -219,10 +219,10 @@ def _checked_comment(comment: str) -> str:
 
 def _check_end(ends_at: int, since: int) -> None:
     if ends_at <= since:
-        raise ValueError("ends_at: must be later than now and than the beginning")
+        raise ValueError("until: must be later than now and than the beginning")
     if ends_at - since > LONGEST_MS:
         raise ValueError(
-            "ends_at: a silence may last 30 days at most; what is to be quiet for good is for the policy"
+            "until: a silence may last 30 days at most; what is to be quiet for good is for the policy"
         )
 
 

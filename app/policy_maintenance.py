@@ -211,3 +211,23 @@ def _channels(members: Mapping[str, Value]) -> tuple[str, ...]:
     if len(found) > MOST_CHANNELS:
         members["channels"].fail(f"more than {MOST_CHANNELS} channels")
     return found
+
+
+def schedule_text(schedule: Schedule) -> str:
+    """In the policy's words: `weekdays sunday, days_of_month 1:7, at 02:00 UTC`."""
+    parts = [
+        f"{key} {' '.join(_range_text(ends, names) for ends in ranges)}"
+        for key, ranges, names in (
+            ("weekdays", schedule.weekdays, WEEKDAYS),
+            ("days_of_month", schedule.days_of_month, ()),
+            ("months", schedule.months, MONTHS),
+        )
+        if ranges
+    ]
+    hour, minute = divmod(schedule.at_minute, 60)
+    return ", ".join([*parts, f"at {hour:02d}:{minute:02d} {schedule.timezone}"])
+
+
+def _range_text(ends: Range, names: Sequence[str]) -> str:
+    first, last = (names[end - 1] if names else str(end) for end in ends)
+    return first if first == last else f"{first}:{last}"

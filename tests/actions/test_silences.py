@@ -83,9 +83,9 @@ async def test_what_matches_everything_or_nothing_is_refused(
 @pytest.mark.parametrize(
     ("starts_at", "ends_at", "says"),
     [
-        (None, NOON, "ends_at: must be later"),
-        (NOON + HOUR, NOON + HOUR, "ends_at: must be later"),
-        (None, NOON + 30 * DAY + 1, "ends_at: a silence may last 30 days at most"),
+        (None, NOON, "until: must be later"),
+        (NOON + HOUR, NOON + HOUR, "until: must be later"),
+        (None, NOON + 30 * DAY + 1, "until: a silence may last 30 days at most"),
         (NOON + 400 * DAY, NOON + 401 * DAY, "starts_at: is more than a year ahead"),
     ],
 )

@@ -18,6 +18,9 @@ VIEWER = {
     ("POST", "/policy/check"),
     ("GET", "/stats"),
     ("GET", "/audit"),
+    ("GET", "/silences"),
+    ("GET", "/silences/{silence_id}"),
+    ("GET", "/maintenance"),
 }
 RESPONDER = {
     ("POST", "/blocks"),
@@ -32,6 +35,11 @@ RESPONDER = {
     ("POST", "/incidents/{incident_id}/resolve"),
     ("POST", "/incidents/{incident_id}/dismiss"),
     ("POST", "/incidents/{incident_id}/reopen"),
+    ("POST", "/silences"),
+    ("PATCH", "/silences/{silence_id}"),
+    ("DELETE", "/silences/{silence_id}"),
+    ("POST", "/maintenance"),
+    ("DELETE", "/maintenance/{window_id}"),
 }
 ADMIN = {
     ("POST", "/allowlist"),
@@ -49,7 +57,9 @@ CASES = [(method, path, roles) for routes, roles in LADDER for method, path in s
 async def test_a_route_is_open_to_its_roles_and_to_no_other(
     desk: Desk, method: str, path: str, roles: list[str]
 ) -> None:
-    path = path.format(block_id="none", incident_id="none", token_id="none")
+    path = path.format(
+        block_id="none", incident_id="none", token_id="none", silence_id="none", window_id="none"
+    )
     for role, client in desk.clients.items():
         answer = await client.request(method, path)
         if role == "nobody":
