@@ -27,6 +27,11 @@ class SecretUrl:
     def __repr__(self) -> str:
         return "SecretUrl(...)"
 
+    @property
+    def whence(self) -> str:
+        """Where it stands, without saying it."""
+        return f"url_env {self.env}" if self.env else f"url_file {self.file}" if self.file else "its url"
+
     def read(self) -> str:
         """The address as it is now. Raises: ConfigError that names where it was looked for, not what was found."""
         if self.stated:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from actions.maintenance import LONGEST_MS, LONGEST_NOTICE_MS, Range, Schedule, Window, has_a_day
 from actions.maintenance_notices import NoticeSettings
 from actions.maintenance_windows import LONGEST_NAME, MOST_PLANNED
-from actions.matchers import Matcher, MatchField, check_matchers
+from actions.matchers import Matcher, MatchField, check_matchers, matchers_as_text
 from app.durations import format_duration, parse_duration
 from app.policy_nodes import Value
 from detectors.timestamps import parse_time
@@ -226,6 +226,23 @@ def schedule_text(schedule: Schedule) -> str:
     ]
     hour, minute = divmod(schedule.at_minute, 60)
     return ", ".join([*parts, f"at {hour:02d}:{minute:02d} {schedule.timezone}"])
+
+
+def window_text(window: Window) -> str:
+    """One window in a sentence."""
+    when = f"{len(window.starts)} given times" if window.schedule is None else schedule_text(window.schedule)
+    parts = [f"{window.name}: {when}, for {format_duration(window.duration_ms)}"]
+    parts += [f"notice {format_duration(window.notice_ms)} before"] if window.notice_ms is not None else []
+    parts += [f"mutes {matchers_as_text(window.matchers)}"] if window.matchers else []
+    parts += [f"told on {' '.join(window.channels)}"] if window.channels else []
+    return ", ".join(parts)
+
+
+def notice_text(settings: NoticeSettings) -> str:
+    """What holds for all notices; empty where nothing is said."""
+    parts = [f"on {' '.join(settings.channels)}"] if settings.channels else []
+    parts += ["at the start"] * settings.at_start + ["at the end"] * settings.at_end
+    return ", ".join(parts)
 
 
 def _range_text(ends: Range, names: Sequence[str]) -> str:

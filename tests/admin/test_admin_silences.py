@@ -22,7 +22,9 @@ WEEKLY = Window(
 async def silence(desk: Desk, **fields: Any) -> dict[str, Any]:
     if "until" not in fields:
         fields.setdefault("duration", "2h")
-    answer = await desk.responder.post("/silences", json={"matchers": [RULE], "comment": "load test", **fields})
+    answer = await desk.responder.post(
+        "/silences", json={"matchers": [RULE], "comment": "load test", **fields}
+    )
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
     return made

@@ -9,6 +9,7 @@ from actions.maintenance_notices import NoticeSettings
 from actions.matchers import Matcher, MatchField
 from app.policy import Policy, load_policy
 from app.policy_dead_man import SecretUrl
+from app.policy_explained import explained, lines_of
 from detectors.errors import ConfigError
 
 HOUR_MS = 3_600_000
@@ -204,3 +205,13 @@ def test_a_wrong_dead_man_is_named_and_its_address_is_not_shown(keys: str, says:
 def test_an_address_that_is_not_there_says_where_it_was_looked_for(url: SecretUrl, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         url.read()
+
+
+def test_what_a_policy_says_is_explained_without_the_address() -> None:
+    policy = load(OPERATOR + "dead_man: {url: 'https://hc.example/s3cret'}\n")
+    lines = lines_of(explained(policy))
+    assert "maintenance: weekly: weekdays sunday, at 02:00 UTC, for 2h, notice 1d before" in lines
+    assert "maintenance: quarterly: 2 given times, for 8h, notice 14d before, told on mail" in lines
+    assert "maintenance_notice: on slack mail, at the start" in lines
+    assert "dead_man: asks its url every 1m while no finding waits for longer than 1m" in lines
+    assert "s3cret" not in repr(lines) + repr(policy.dead_man)
