@@ -13,6 +13,9 @@ class Area(enum.StrEnum):
 
 SERVICE_RULES = frozenset({"health_check_failure", "high_error_rate", "slow_responses"})
 
+NEVER_MUTED_RULES = frozenset({"security_breach", "account_takeover", "leaked_key_in_use"})
+"""Somebody is in already: people are told whatever they have silenced."""
+
 
 def area_of(rule: str) -> Area:
     """The area of a rule by its name; whatever is not about the service's health is about security."""

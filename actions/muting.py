@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from actions.area import SERVICE_RULES, Area, area_of
+from actions.area import NEVER_MUTED_RULES, SERVICE_RULES, Area, area_of
 from actions.maintenance import active
 from actions.maintenance_windows import Maintenance
 from actions.matchers import match
@@ -11,8 +11,6 @@ from actions.message import ENDING, Message, MessageKind
 from actions.silences import Silences
 from detectors.finding import Severity
 
-NEVER_MUTED_RULES = frozenset({"security_breach", "account_takeover", "leaked_key_in_use"})
-"""Somebody is in already."""
 NEVER_MUTED_KINDS = frozenset(
     {MessageKind.NOTICE, MessageKind.DIGEST, MessageKind.TEST, MessageKind.ACKNOWLEDGED, *ENDING}
 )

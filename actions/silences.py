@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 from redis.asyncio.client import Pipeline
 
+from actions.area import NEVER_MUTED_RULES
 from actions.audit import Actor, Audit
 from actions.errors import ConflictError, UnknownError
-from actions.matchers import Matcher, check_matchers, match_everything
+from actions.matchers import Matcher, MatchField, check_matchers, match_everything
 from actions.storage import DAY_MS, Client, act_key, begin, change, storage_errors, text_of
 
 MOST = 1_000
@@ -95,6 +96,8 @@ class Silences:
         check_matchers(matchers)
         if match_everything(matchers):
             raise ValueError("matchers: match every message; name a rule, subject, host, severity or area")
+        if never := next((m for m in matchers if _is_never_muted(m)), None):
+            raise ValueError(f"matchers: {', '.join(never.values)} can never be muted")
         starts_at = now if starts_at is None else max(starts_at, now)
         if starts_at > now + FARTHEST_MS:
             raise ValueError("starts_at: is more than a year ahead")
@@ -206,6 +209,12 @@ class Silences:
         pipe.hset(silences_key(), silence.id, text_of(_encode(silence)))
         last = max(s.ends_at for s in (silence, *others))
         pipe.pexpire(silences_key(), max(1, last - self._now() + KEPT_MS))
+
+
+def _is_never_muted(matcher: Matcher) -> bool:
+    return (
+        matcher.field is MatchField.RULE and not matcher.glob and NEVER_MUTED_RULES.issuperset(matcher.values)
+    )
 
 
 def _checked_comment(comment: str) -> str:

@@ -86,13 +86,14 @@ class DeadMan:
         """Why it failed, without the address, which is a secret; empty where it did not."""
         try:
             address = await asyncio.to_thread(url.read)
-            async with asyncio.timeout(TIMEOUT_S):
-                answer = await client.get(address)
+            async with asyncio.timeout(TIMEOUT_S), client.stream("GET", address) as answer:
+                status, is_success = answer.status_code, answer.is_success  # nobody reads the body
         except ConfigError as error:
             return str(error)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError) as error:
+            # httpx lets through what the idna library raises for a name such as xn--, a UnicodeError
             return f"no answer ({type(error).__name__})"
-        return "" if answer.is_success else f"status {answer.status_code}"
+        return "" if is_success else f"status {status}"
 
     def _note(self, result: str, why: str) -> None:
         """Counts, and logs what is new: that it fails, once, and that it is over."""

@@ -1,5 +1,6 @@
 """Silences: made, extended and ended by people, bounded, audited, gone in the end."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -69,6 +70,10 @@ async def test_one_that_would_have_begun_begins_now(world: World) -> None:
         ((Matcher(field=MatchField.RULE, values=(" ",)),), "rule has an empty value"),
         ((Matcher(field=MatchField.RULE, values=("x" * 301,)),), "more than 300 characters"),
         ((RULE,) * 21, "more than 20"),
+        (
+            (Matcher(field=MatchField.RULE, values=("security_breach",)),),
+            "security_breach can never be muted",
+        ),
     ],
 )
 async def test_what_matches_everything_or_nothing_is_refused(
@@ -207,3 +212,14 @@ async def test_a_read_serves_a_second_and_a_change_by_this_process_is_known_at_o
     assert await world.silences.active(clock()) == []
     again = await silence(world)
     assert await world.silences.active(clock()) == [again]
+
+
+async def test_of_many_at_once_exactly_as_many_as_the_bound_are_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST", 10)
+    made = await asyncio.gather(*(silence(world) for _ in range(30)), return_exceptions=True)
+    assert sum(isinstance(one, Silence) for one in made) == 10
+    assert {type(one) for one in made} == {Silence, ConflictError}
+    assert len({one.id for one in await world.silences.all()}) == 10
+    assert len(await trail(world)) == 10

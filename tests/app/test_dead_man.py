@@ -184,7 +184,12 @@ async def test_an_address_that_does_not_answer_is_given_up_after_the_timeout(
     assert [line["reason"] for line in logs] == ["no answer (TimeoutError)"]
 
 
-@pytest.mark.parametrize("url", [SecretUrl("http://127.0.0.1:1/s3cret"), SecretUrl(env="NOT_SET_ANYWHERE")])
+WRONG = ["127.0.0.1:1", "", "[", "[::1", ":80", "a:99999", "a:b", "xn--", "a..b", "-", "%00", "a@", "x" * 300]
+
+
+@pytest.mark.parametrize(
+    "url", [SecretUrl(env="NOT_SET_ANYWHERE"), *(SecretUrl(f"http://{host}/s3cret") for host in WRONG)]
+)
 async def test_an_address_that_is_wrong_is_a_failure_and_no_more(
     redis: Redis, receiver: Receiver, url: SecretUrl
 ) -> None:
