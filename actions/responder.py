@@ -70,6 +70,7 @@ class Responder:
         self._world = world
         self._intakes = [Intake(world, shard, consumer, claim_idle_ms) for shard in range(shards)]
         self._actions = ACTIONS if actions is None else actions
+        self._turned_at: dict[int, int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; outlives every outage of Redis.
@@ -79,10 +80,16 @@ class Responder:
         """
         async with asyncio.TaskGroup() as tasks:
             for shard, intake in enumerate(self._intakes):
-                tasks.create_task(self._follow(intake, stop), name=f"responder-{shard}")
+                tasks.create_task(self._follow(shard, intake, stop), name=f"responder-{shard}")
             tasks.create_task(self._repeat("sweeping", self.sweep, stop), name="sweeper")
             tasks.create_task(self._repeat("delivering", self._deliver, stop), name="outbox")
             tasks.create_task(self._repeat("judging bots", self.judge_bots_again, stop), name="bots")
+
+    def quiet_ms(self, now: int) -> int | None:
+        """For how long the shard that has been left the longest has not had its turn; None where one never had."""
+        if len(self._turned_at) < len(self._intakes):
+            return None
+        return max(0, now - min(self._turned_at.values()))
 
     async def drain(self) -> int:
         """Handles every finding that waits or was left behind, and delivers the messages; says how many findings.
@@ -154,7 +161,7 @@ class Responder:
             once = f"{finding.id} {action} failed"
             await self._world.timeline.note_once(incident.id, once, "action_failed", text)
 
-    async def _follow(self, intake: Intake, stop: asyncio.Event) -> None:
+    async def _follow(self, shard: int, intake: Intake, stop: asyncio.Event) -> None:
         """Takes one shard's findings until stopped; starts over, slower each time, while Redis is away."""
         pause_s, prepared = 0.1, False
         try:
@@ -164,6 +171,7 @@ class Responder:
                         await self._prepare(intake)
                         prepared = True
                     await self._turn(intake)
+                    self._turned_at[shard] = self._world.now()
                     pause_s = 0.1
                 except StorageError as error:
                     self._warn("findings wait", error, again_in_s=pause_s)

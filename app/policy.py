@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
+from actions.maintenance import Window
+from actions.maintenance_notices import NOTICE_AHEAD_ONLY, NoticeSettings
 from actions.response_plan import ResponsePlan
 from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
 from app.policy_clients import read_trusted_clients, read_verified_bots
+from app.policy_dead_man import DeadManSettings, read_dead_man
+from app.policy_maintenance import read_maintenance, read_maintenance_notice
 from app.policy_nodes import Value, read_document
 from app.policy_own_keys import read_own_keys
 from app.policy_own_rules import Example, read_own_rules
@@ -38,6 +42,7 @@ KEYS = frozenset(
         *(*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"),
         *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys"),
         *RESPONSE_KEYS,
+        *("maintenance", "maintenance_notice", "dead_man"),
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -94,6 +99,9 @@ class Policy:
     own_keys: tuple[Pattern, ...] = ()
     plan: ResponsePlan = field(default_factory=ResponsePlan)
     """How fast people answer incidents, and whom they escalate to."""
+    maintenance: tuple[Window, ...] = ()
+    maintenance_notice: NoticeSettings = NOTICE_AHEAD_ONLY
+    dead_man: DeadManSettings | None = None
 
     @property
     def digest(self) -> str:
@@ -157,6 +165,13 @@ def load_policy(
         trusted_clients=read_trusted_clients(top["trusted_clients"]) if "trusted_clients" in top else (),
         own_keys=read_own_keys(top["own_keys"]) if "own_keys" in top else (),
         plan=read_response_plan(top, taken + [rule.name for rule in (sigma.rules if sigma else ())]),
+        maintenance=read_maintenance(top["maintenance"]) if "maintenance" in top else (),
+        maintenance_notice=(
+            read_maintenance_notice(top["maintenance_notice"])
+            if "maintenance_notice" in top
+            else NOTICE_AHEAD_ONLY
+        ),
+        dead_man=read_dead_man(top["dead_man"]) if "dead_man" in top else None,
     )
 
 
