@@ -79,9 +79,9 @@ def test_the_operators_blocks_load_as_they_stand_each_alone_and_together() -> No
     ]
     together = load(HEALTH_CHECK + SECURITY_ALERTS + INCIDENT_DETECTION)
     assert len(together.rules) == 6
-    assert together.health_check is not None
-    assert not together.health_check.is_polled
-    assert (together.health_check.interval_ms, together.health_check.timeout_ms) == (300_000, 10_000)
+    [check] = together.health_checks
+    assert not check.is_polled
+    assert (check.interval_ms, check.timeout_ms) == (300_000, 10_000)
 
 
 def test_the_file_of_the_project_is_the_built_in_policy() -> None:
@@ -216,8 +216,7 @@ def test_the_other_settings_are_taken() -> None:
         ("/up",),
     )
     assert policy.review_grace_ms == 3_600_000
-    assert policy.health_check is not None
-    assert policy.health_check.is_polled
+    assert [check.is_polled for check in policy.health_checks] == [True]
 
 
 def test_a_watched_health_path_is_counted_and_its_alert_threshold_turns_the_rule_on() -> None:
