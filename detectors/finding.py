@@ -41,6 +41,11 @@ class Action(enum.StrEnum):
     CREATE_INCIDENT_IMMEDIATE = "create_incident_immediate"
 
 
+TELLING = frozenset({Action.ALERT_ADMIN, Action.CREATE_INCIDENT, Action.CREATE_INCIDENT_IMMEDIATE})
+"""The actions that tell people; the others work quietly, and their incident shows what they did. Whoever was told that
+it began is told that it is over."""
+
+
 class Mode(enum.StrEnum):
     """enforce acts; propose makes a block that waits for a person; observe only records."""
 
