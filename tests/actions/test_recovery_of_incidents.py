@@ -14,6 +14,9 @@ from actions.incident_filter import IncidentFilter
 from actions.recovery import LASTING_MS, RELAPSE_MS, REOPENED_AT_MOST, due_key, recovered_key
 from actions.responder import Responder
 from actions.world import World
+from detectors.defaults import DEFAULTS
+from detectors.engine import Engine
+from detectors.event import Batch, Event
 from detectors.finding import Action, Finding, Mode, Severity, SubjectKind
 from detectors.rule import Kind, Rule
 from detectors.windows import Group, Windows, findings_key, meta_of
@@ -278,3 +281,50 @@ async def test_open_recovered_resolved_from_the_windows_to_the_message(desk: Des
     assert await desk.kinds() == ["created", "event_attached", "resolved"]
     assert await desk.told() == ["opened", "update", "resolved"]
     assert await redis.xlen(findings_key(0)) == 0
+
+
+def requests(start: int, of: int, **fields: object) -> Batch:
+    """Ten minutes of traffic: a request a second, of which every so many is as told."""
+    plain = {"host": HOST, "path": "/orders", "status": 200, "duration_ms": 80.0}
+    events = [
+        Event(timestamp=(start + 1000 * n) / 1000, **{**plain, **(fields if of and n % of == 0 else {})})
+        for n in range(600)
+    ]
+    return Batch(events, [msgspec.json.encode(e) for e in events], start + 600_000, "test")
+
+
+@pytest.mark.parametrize(
+    ("rule", "of", "fields"),
+    [
+        ("high_error_rate", 10, {"status": 502}),
+        ("elevated_error_rate", 20, {"status": 502}),
+        ("slow_responses", 15, {"duration_ms": 4000.0}),
+    ],
+)
+async def test_from_the_log_to_the_resolved_incident(
+    desk: Desk, redis: Redis, clock: Clock, rule: str, of: int, fields: dict[str, object]
+) -> None:
+    engine = Engine([DEFAULTS[rule]], Windows(redis), fingerprint_key=b"k" * 32)
+    for start, every in (0, 0), (1, of), (2, of):
+        await engine.process(requests(NOON + start * 600_000, every, **fields))
+        clock.forward(600_000)
+        await desk.responder.drain()
+    incident = await desk.one()
+    assert (incident.rule, incident.status.value, incident.subject) == (rule, "triggered", HOST)
+    await engine.process(requests(NOON + 3 * 600_000, 0))
+    clock.forward(600_000)
+    await desk.responder.drain()
+    assert (await desk.one()).status == IncidentStatus.RESOLVED
+    last = (await desk.world.timeline.page(incident.id))[0][-1]
+    assert last.text.startswith(f"{HOST} is well again: ")
+    assert (await desk.told())[-1] == "resolved"
+
+
+async def test_a_rate_below_ten_per_cent_opens_no_incident_of_high_error_rate(
+    desk: Desk, redis: Redis
+) -> None:
+    engine = Engine([DEFAULTS["high_error_rate"]], Windows(redis), fingerprint_key=b"k" * 32)
+    for start in range(3):
+        await engine.process(requests(NOON + start * 600_000, 12, status=500))
+    await desk.responder.drain()
+    assert await desk.all() == []
