@@ -188,6 +188,18 @@ async def test_a_silent_host_does_not_recover(redis: Redis):
     assert (await stream(redis))[-1].why == "api.example is well again: 20 of 20 requests fine in 0.1 s"
 
 
+@pytest.mark.parametrize(
+    ("rule", "bad", "good"), [(RATIO, [20, 10], [20, 0]), (SLOW, [[150, 20]], [[0, 20]])]
+)
+async def test_it_is_over_once_a_whole_window_has_passed_since_the_last_finding(
+    redis: Redis, rule, bad, good
+):
+    found = await fed(redis, group(rule, [T0], bad))
+    for at in range(T0 + BUCKET, T0 + WINDOW + 2 * BUCKET, BUCKET):
+        found += await fed(redis, group(rule, [at], good))
+    assert [(at, recovered) for _, at, _, recovered in found] == [(T0, False), (T0 + WINDOW, True)]
+
+
 async def test_a_ratio_only_just_below_its_threshold_is_not_over(redis: Redis):
     await fed(redis, group(RATIO, [T0, T0 + 10], [20, 10, 1, 0]))
     for at in range(T0 + 200, T0 + 2000, 100):

@@ -15,10 +15,17 @@ local function add_evidence(state, evidence)
 end
 
 local function append(entry, meta, n)
-  redis.call('XADD', KEYS[2], '*', 'meta', meta, 'first_at', string.format('%.0f', entry[1]),
-    'at', string.format('%.0f', entry[2]), 'count', string.format('%.0f', entry[3]),
-    'evidence', cmsgpack.pack(entry[4]), 'total', string.format('%.0f', entry[5]), 'users', users_of_group,
-    'threshold', n, 'recovered', entry[6], 'measured', string.format('%.0f', entry[7]))
+  local fields = {'meta', meta, 'first_at', string.format('%.0f', entry[1]), 'at', string.format('%.0f', entry[2]),
+    'count', string.format('%.0f', entry[3]), 'evidence', cmsgpack.pack(entry[4]),
+    'total', string.format('%.0f', entry[5]), 'users', users_of_group, 'threshold', n}
+  local more = {recovered = entry[6], measured = entry[7]}
+  for _, name in ipairs({'recovered', 'measured'}) do
+    if more[name] ~= 0 then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = string.format('%.0f', more[name])
+    end
+  end
+  redis.call('XADD', KEYS[2], '*', unpack(fields))
 end
 
 -- Findings from one place to another as one.
