@@ -67,6 +67,8 @@ class HealthCheckFailure(Detector):
             return ()
         path = f" of {event.path[:LONGEST_QUOTE]}" if event.path else ""
         answer = f"health check{path} answered {event.status or 'nothing'}"
+        if place and event.message and not good:
+            answer = f"health check{path}: {event.message[:LONGEST_QUOTE]}"
         return (Verdict(self._rule, answer, good=good, place=place),)
 
     def _check_of(self, event: Event) -> str:

@@ -202,8 +202,13 @@ def drops(site: Site) -> None:
     site.answer = b""
 
 
-@pytest.mark.parametrize("breaks", [answers_503, drops])
-async def test_an_outage_opens_one_incident_and_its_end_resolves_it(redis: Redis, breaks: Break) -> None:
+@pytest.mark.parametrize(
+    ("breaks", "named"),
+    [(answers_503, "status 503"), (drops, "no answer (closed without an answer, or not HTTP)")],
+)
+async def test_an_outage_opens_one_incident_and_its_end_resolves_it(
+    redis: Redis, breaks: Break, named: str
+) -> None:
     site = Site()
     async with site.up() as base:
         house = House(redis, document(base))
@@ -214,6 +219,9 @@ async def test_an_outage_opens_one_incident_and_its_end_resolves_it(redis: Redis
         await house.check(5)
         [(title, status)] = await house.incidents()
         assert status == "triggered"
+        [opened] = (await house.world.incidents.page())[0]
+        assert opened.why.endswith(f"; last: health check of /api/health: {named}")
+        assert opened.evidence[-1].matched == f"health check of /api/health: {named}"
         assert title == f"health_check_failure: 127.0.0.1:{site.port} in the check of /api/health"
         site.answer = FINE
         await house.check(1)
