@@ -149,7 +149,7 @@ async def _apply(world: World, dedup_key: str, news: Recovered) -> Incident | No
         is_same = known is not None and known.finding_id == news.finding_id
         if known is not None and (known.incident_id if is_same else known.at >= news.at):
             return None
-        old = await _open_one(pipe, holder)
+        old = await _open_one(pipe, holder, dedup_key)
         if old is None or old.last_seen > news.at:
             begin(pipe)
             pipe.set(key, _encode(news), px=DONE_TTL_MS)
@@ -202,7 +202,7 @@ async def _resolve_lasting(world: World, dedup_key: str) -> Incident | None:
         score = await pipe.zscore(due_key(), dedup_key)
         if score is None or score > world.now():
             return None
-        old = await _open_one(pipe, holder)
+        old = await _open_one(pipe, holder, dedup_key)
         begin(pipe)
         pipe.zrem(due_key(), dedup_key)
         if known is None or old is None or not known.is_pending or old.id != known.incident_id:
@@ -269,11 +269,13 @@ def _stage_message(
     world.outbox.stage(pipe, msgspec.structs.replace(message, text=text, episode=known.reopened))
 
 
-async def _open_one(pipe: Pipeline, holder: Any) -> Incident | None:
+async def _open_one(pipe: Pipeline, holder: Any, dedup_key: str) -> Incident | None:
+    """The open incident of this subject alone; None where it shares one with others."""
     if holder is None:
         return None
     incident = await _read_watched(pipe, text_of(holder))
-    return incident if incident is not None and incident.status in OPEN else None
+    is_own = incident is not None and incident.status in OPEN and incident.dedup_key == dedup_key
+    return incident if is_own else None
 
 
 async def _read_watched(pipe: Pipeline, incident_id: str) -> Incident | None:

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from actions import recovery
 from actions.audit import SYSTEM
 from actions.incident import Incident, IncidentStatus, Move, Verdict
+from actions.incident_brake import NEWS_LIMIT
 from actions.incident_filter import IncidentFilter
 from actions.recovery import LASTING_MS, RELAPSE_MS, REOPENED_AT_MOST, due_key, recovered_key
 from actions.responder import Responder
@@ -151,6 +152,16 @@ async def test_a_rule_about_attackers_resolves_nothing(desk: Desk) -> None:
     await desk.responder.handle(attack)
     await desk.responder.handle(a_finding(2, at=NOON + 1, recovered=True))
     assert (await desk.one()).status == IncidentStatus.TRIGGERED
+
+
+async def test_one_that_many_subjects_share_is_not_resolved_by_one_of_them(desk: Desk) -> None:
+    for number in range(NEWS_LIMIT + 2):
+        await desk.fails(subject=f"h{number}.example")
+    for number in range(NEWS_LIMIT + 2):
+        await desk.recovers(NOON + 1, subject=f"h{number}.example")
+    left, _ = await desk.world.incidents.page(IncidentFilter(), limit=200)
+    assert [i.subject for i in left if i.status == IncidentStatus.TRIGGERED] == ["many subjects"]
+    assert sum(i.status == IncidentStatus.RESOLVED for i in left) == NEWS_LIMIT
 
 
 async def test_what_only_observes_neither_opens_nor_resolves(desk: Desk) -> None:
