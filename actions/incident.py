@@ -158,7 +158,7 @@ class Entry(msgspec.Struct, frozen=True):
     kind: str
     """created, event_attached, member_added, severity_changed, acknowledged, escalated, sla_breached, mitigated,
     resolved, dismissed, merged, reopened, closed, action_taken, action_failed, action_skipped, action_reverted,
-    action_reviewed, evidence_added, notified, notify_failed, not_notified, comment, edited, checklist,
+    action_reviewed, recovering, evidence_added, notified, notify_failed, not_notified, comment, edited, checklist,
     followup_added, followup_done, status_published."""
     text: str
     data: Any = None

@@ -35,7 +35,7 @@ BLOCK_OUTCOMES = (
     *("shared", "verified_bot", "unverified_bot"),
 )
 BOT_CHECKS = ("yes", "no", "unanswered", "not_asked")
-INCIDENT_RESULTS = ("opened", "joined")
+INCIDENT_RESULTS = ("opened", "joined", "recovered", "reopened")
 KINDS = ("events", "raw")
 JOURNAL_RESULTS = ("written", "queue_full", "disk", "unreadable")
 LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
