@@ -153,7 +153,7 @@ async def _attempt(client: httpx.AsyncClient, check: HealthCheck) -> tuple[int |
             return answer.status_code, ""
     except (TimeoutError, httpx.TimeoutException):
         return None, f"no answer within {timeout_s:g} s"
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a name such as xn--
         return None, why_no_answer(error)
 
 

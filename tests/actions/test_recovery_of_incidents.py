@@ -190,7 +190,7 @@ async def test_a_relapse_within_ten_minutes_reopens_the_same_incident(desk: Desk
     assert (incident.status, incident.finding_count, incident.resolved_at) == ("acknowledged", 2, None)
     assert await desk.told() == ["opened", "acknowledged", "resolved", "reopened"]
     assert again.why in desk.ear.heard[-1].text
-    assert [m.episode for m in desk.ear.heard] == [0, 0, 1]
+    assert [m.episode for m in desk.ear.heard] == [0, 0, 0, 1]
     desk.clock.forward(MINUTE)
     await desk.recovers()
     assert (await desk.one()).status == IncidentStatus.RESOLVED

@@ -140,6 +140,8 @@ async def test_a_refused_connection_and_an_unknown_name_are_told_apart(redis: Re
     assert await said_of(redis, check_of(f"{base}/up")) == (None, "no answer (connection refused)")
     nowhere = check_of("http://nowhere.invalid/up", timeout_ms=5_000, retries=0)
     assert await said_of(redis, nowhere) == (None, "no answer (its name is not known)")
+    status, reason = await said_of(redis, check_of("http://xn--/up", timeout_ms=5_000, retries=0))
+    assert (status, reason.startswith("no answer (")) == (None, True)
 
 
 async def test_what_is_wrong_with_a_certificate_is_named(redis: Redis) -> None:
