@@ -13,6 +13,7 @@ from app.cli_blocks import allow, blocks
 from app.cli_incidents import incidents
 from app.cli_policy import policy
 from app.cli_silences import maintenance, silence
+from app.cli_simulate import simulate
 from app.cli_tokens import tokens
 from detectors.errors import BartizanError
 
@@ -30,6 +31,7 @@ app.add_typer(silence, name="silence")
 app.add_typer(maintenance, name="maintenance")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
+app.add_typer(simulate, name="simulate")
 
 
 @app.command()
