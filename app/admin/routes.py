@@ -13,6 +13,7 @@ from app.admin import (
     notifications,
     observed,
     policy,
+    report,
     silences,
     stats,
     tokens,
@@ -22,6 +23,7 @@ router = APIRouter(prefix="/v1/admin", tags=["admin"])
 PARTS = (
     blocks,
     allowlist,
+    report,
     incidents,
     incident_moves,
     incident_work,

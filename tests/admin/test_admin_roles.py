@@ -13,6 +13,8 @@ VIEWER = {
     ("GET", "/incidents"),
     ("GET", "/incidents/{incident_id}"),
     ("GET", "/incidents/{incident_id}/timeline"),
+    ("GET", "/incidents/{incident_id}/report"),
+    ("GET", "/incidents/stats"),
     ("GET", "/incidents/{incident_id}/members"),
     ("GET", "/notifications"),
     ("GET", "/observed"),
