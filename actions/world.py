@@ -11,6 +11,8 @@ from actions.dossiers import Dossiers
 from actions.feed import Feed
 from actions.incident_moves import IncidentMoves
 from actions.incidents import Incidents
+from actions.investigation import EventHistory
+from actions.investigations import Investigations
 from actions.message import Channel
 from actions.neighbours import Neighbours
 from actions.networks import Network, NeverBlock
@@ -41,10 +43,13 @@ class World:
     incidents: Incidents
     moves: IncidentMoves
     dossiers: Dossiers
+    investigations: Investigations
     neighbours: Neighbours
     observed: Observed
     geo: Geo
     verified_bots: VerifiedBots
+    history: EventHistory | None
+    """Where events of the last hours can be read; None: nowhere."""
 
     @classmethod
     def make(
@@ -61,6 +66,7 @@ class World:
         brake_limit: int = BRAKE_LIMIT,
         brake_window_ms: int = BRAKE_WINDOW_MS,
         grace_ms: int = GRACE_MS,
+        history: EventHistory | None = None,
     ) -> "World":
         """Wires a world.
 
@@ -82,6 +88,7 @@ class World:
         )
         timeline = Timeline(redis, now)
         outbox = Outbox(redis, now, consumer=consumer, channels=channels, counters=counters)
+        dossiers = Dossiers(redis)
         incidents = Incidents(redis, now, timeline, outbox, counters)
         return cls(
             redis=redis,
@@ -96,9 +103,11 @@ class World:
             outbox=outbox,
             incidents=incidents,
             moves=IncidentMoves(redis, now, incidents, timeline, audit),
-            dossiers=Dossiers(redis),
+            dossiers=dossiers,
+            investigations=Investigations(redis, now, dossiers, timeline, audit),
             neighbours=Neighbours(redis, geo),
             observed=Observed(redis),
             geo=geo,
             verified_bots=VerifiedBots(redis, now, dns or ReverseDns(), counters),
+            history=history,
         )

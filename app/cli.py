@@ -11,6 +11,7 @@ import typer
 
 from app.cli_blocks import allow, blocks
 from app.cli_incidents import incidents
+from app.cli_investigate import investigate
 from app.cli_policy import policy
 from app.cli_tokens import tokens
 from detectors.errors import BartizanError
@@ -27,6 +28,7 @@ app.add_typer(allow, name="allow")
 app.add_typer(incidents, name="incidents")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
+app.command()(investigate)
 
 
 @app.command()

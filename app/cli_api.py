@@ -42,6 +42,15 @@ class Api:
 
     def call(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
         """The decoded answer; None where it has no body. Raises: ApiError."""
+        answer = self._answer(method, path, params, body)
+        return answer.json() if answer.content else None
+
+    def text(self, path: str, params: dict[str, Any] | None = None) -> str:
+        """What a route answers that speaks no JSON. Raises: ApiError."""
+        return str(self._answer("GET", path, params, None).text)
+
+    def _answer(self, method: str, path: str, params: dict[str, Any] | None, body: Any) -> Any:
+        """A good answer. Raises: ApiError."""
         import httpx
 
         wanted = {key: value for key, value in (params or {}).items() if value is not None}
@@ -50,7 +59,7 @@ class Api:
         except httpx.HTTPError as error:
             raise ApiError(f"{self._url} does not answer: {error or type(error).__name__}") from error
         if answer.is_success:
-            return answer.json() if answer.content else None
+            return answer
         try:
             said = answer.json()
             detail = said.get("detail") or said.get("title")

@@ -158,6 +158,7 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
         "tokens": _every(TOKENS_LOOK_S, refresh_tokens),
         "health_check": checker.run,
         "responder": world.responder.run,
+        "investigator": world.investigator.run,
     }
     parent = multiprocessing.parent_process()
     if parent is not None:

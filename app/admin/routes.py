@@ -2,8 +2,31 @@
 
 from fastapi import APIRouter
 
-from app.admin import allowlist, audit, blocks, incidents, notifications, observed, policy, stats, tokens
+from app.admin import (
+    allowlist,
+    audit,
+    blocks,
+    incidents,
+    investigations,
+    notifications,
+    observed,
+    policy,
+    stats,
+    tokens,
+)
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"])
-for part in (blocks, allowlist, incidents, notifications, observed, policy, stats, audit, tokens):
+PARTS = (
+    blocks,
+    allowlist,
+    incidents,
+    investigations,
+    notifications,
+    observed,
+    policy,
+    stats,
+    audit,
+    tokens,
+)
+for part in PARTS:
     router.include_router(part.router)
