@@ -134,7 +134,7 @@ def _blocking(dossier: Dossier, summary: EventSummary, *, is_harmed: bool) -> It
         return
     shared, current = shared_by(dossier), _block_in_force(dossier)
     if shared:
-        lift = " and lift the block that is in force" if current else ""
+        lift = ", and lift the block that is in force" if current else ""
         yield Step(
             "keep_unblocked", False,
             f"the address is shared by {shared} users who logged in from it: do not block it{lift}; "

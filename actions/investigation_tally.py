@@ -36,6 +36,8 @@ MOST_ALIKE = 20
 LONGEST_VALUE = 200
 LONGEST_PATH = 120
 MINUTE_MS = 60_000
+FAILURE_WORDS = ("status 401", "outcome failure", "login form answered")
+"""How the evidence of a failed login begins (detectors/auth_failures.py)."""
 FOLDED = "(others)"
 """Stands for values past the bound."""
 Row = TypeVar("Row", Notable, MinuteRow)
@@ -295,7 +297,7 @@ def of_evidence(evidence: Iterable[Evidence]) -> Tally:
             user_agent=one.user_agent, host=one.host,
         )  # fmt: skip
         let_in = one.matched.startswith("login succeeded")
-        failed = not let_in and (one.status in (401, 403) or one.matched.startswith("outcome failure"))
+        failed = one.matched.startswith(FAILURE_WORDS)
         pattern = one.matched.rpartition("(")[2].rstrip(")") if one.matched.endswith(")") else ""
         signs = Signs(failed, let_in, pattern if "." in pattern else "", " was served with " in one.matched)
         tally.take(one.at, one.client_ip or "", event, signs)

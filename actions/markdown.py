@@ -67,6 +67,10 @@ def _without_start(line: str) -> str:
     if first in "-+=:":
         return f"&#{ord(first)};{stripped[1:]}"
     digits = len(stripped) - len(stripped.lstrip("0123456789"))
-    if digits and stripped[digits : digits + 1] in (".", ")"):
+    if (
+        digits
+        and stripped[digits : digits + 1] in (".", ")")
+        and stripped[digits + 1 : digits + 2] in ("", " ")
+    ):
         return f"{stripped[:digits]}&#{ord(stripped[digits])};{stripped[digits + 1 :]}"
     return stripped

@@ -12,6 +12,9 @@ VIEWER = {
     ("GET", "/incidents"),
     ("GET", "/incidents/{incident_id}"),
     ("GET", "/incidents/{incident_id}/timeline"),
+    ("GET", "/incidents/{incident_id}/dossier"),
+    ("GET", "/investigations/{investigation_id}"),
+    ("GET", "/investigations/{investigation_id}/dossier"),
     ("GET", "/notifications"),
     ("GET", "/observed"),
     ("GET", "/policy"),
@@ -32,6 +35,8 @@ RESPONDER = {
     ("POST", "/incidents/{incident_id}/resolve"),
     ("POST", "/incidents/{incident_id}/dismiss"),
     ("POST", "/incidents/{incident_id}/reopen"),
+    ("POST", "/incidents/{incident_id}/investigate"),
+    ("POST", "/investigations"),
 }
 ADMIN = {
     ("POST", "/allowlist"),
@@ -49,7 +54,7 @@ CASES = [(method, path, roles) for routes, roles in LADDER for method, path in s
 async def test_a_route_is_open_to_its_roles_and_to_no_other(
     desk: Desk, method: str, path: str, roles: list[str]
 ) -> None:
-    path = path.format(block_id="none", incident_id="none", token_id="none")
+    path = path.format(block_id="none", incident_id="none", investigation_id="none", token_id="none")
     for role, client in desk.clients.items():
         answer = await client.request(method, path)
         if role == "nobody":
