@@ -8,8 +8,7 @@ its turns: it has no lower priority, since a thread of low priority that holds t
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from ipaddress import ip_address, ip_network
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,22 +18,24 @@ import structlog
 
 from actions.investigation import EventSummary, Subject
 from actions.investigation_tally import Tally, signs_of
+from app.event_search import EventSearch, is_credential
 from app.journal_format import Entry
 from app.journal_reader import MARK_GAP_MS, JournalReader, batch_of
-from detectors.addresses import Networks, client_address, subject_of
+from detectors.addresses import Networks, client_address
 from detectors.detector import Surroundings
 from detectors.engine import Engine, Site
 from detectors.errors import ConfigError, DecodeError
-from detectors.event import Batch, Event
+from detectors.event import Event
 from detectors.finding import SubjectKind
-from detectors.redact import MASK
 from detectors.timestamps import event_time_ms
 
 CPU_S = 20.0
 """Of one pass, however many are asked about."""
-WALL_S = 90.0
+WALL_S = 120.0
+"""Less than a turn to investigate (actions/investigations.py)."""
 READ_BYTES = 600 * 2**20
 """Compressed; more than the journal holds unless the operator asked for more."""
+LONGEST_REST_S = 0.05
 WORK_S = 0.005
 """It works for so long at a time, and then rests as long."""
 EVENTS_OF_ONE = 500_000
@@ -109,41 +110,12 @@ class JournalHistory:
 
 
 class _Asked:
-    """One subject: how to tell its events, cheaply first."""
+    """One subject and its sums."""
 
     def __init__(self, subject: Subject, tally: Tally) -> None:
         self.subject = subject
         self.tally = tally
         self.looked_at = self.left_out = 0
-        self.needles = _needles(subject)
-        kind, colon, fingerprint = subject.value.partition(":")
-        is_credential = bool(colon) and fingerprint.startswith("v1:")
-        self.mask = f"{MASK}{kind}:{fingerprint[3:11]}]" if is_credential else ""
-        self.mask_stands_for = (kind, fingerprint)
-
-    def may_be_in(self, lower: bytes) -> bool:
-        """Whether packed events may name it."""
-        if self.mask:
-            return False
-        return not self.needles or any(needle in lower for needle in self.needles)
-
-    def is_masked_in(self, entry: Entry) -> bool:
-        """Whether a credential that is its name stood in one of the entry's records."""
-        return bool(self.mask) and any(
-            (kind, fingerprint) == self.mask_stands_for for kind, fingerprint, _ in entry.masks.values()
-        )
-
-    def is_of(self, event: Event, record: bytes, address: Callable[[], str]) -> bool:
-        """Whether an event is its."""
-        kind, value = self.subject.kind, self.subject.value
-        if kind == SubjectKind.IP:
-            found = address()
-            return bool(found) and subject_of(found) == value
-        if kind == SubjectKind.USER:
-            return event.user == (self.mask or value)
-        if kind == SubjectKind.KEY:
-            return event.api_key_id == value or (bool(self.mask) and self.mask.encode() in record)
-        return event.host == (self.mask or value) or (value == "*" and not event.host)
 
     def summary(self, since_ms: int, until_ms: int, complete_since_ms: int, cut: str) -> EventSummary:
         """What was taken of it."""
@@ -151,7 +123,7 @@ class _Asked:
             source="journal", since_at=since_ms, until_at=until_ms, complete_since_at=complete_since_ms
         )
         if self.left_out:
-            more = f"{self.left_out} older events of it were not looked at"
+            more = f"{self.left_out} events of it were not looked at"
             cut = f"{cut}; {more}" if cut else more
         return msgspec.structs.replace(found, cut=cut)
 
@@ -168,12 +140,13 @@ class _Pass:
         stop: threading.Event,
     ) -> None:
         self._asked = asked
+        self._search = EventSearch([one.subject for one in asked], around.trusted)
         self._around = around
         self._budget = budget
         self._cpu = cpu
         self._stop = stop
         self._cpu_begun, self._begun = cpu(), time.monotonic()
-        self._rested_at = self._begun
+        self._rested_at = time.thread_time()
         self._bytes = 0
         self._oldest_hour: int | None = None
         self._damaged = 0
@@ -216,34 +189,23 @@ class _Pass:
         )
 
     def _take(self, entry: Entry) -> None:
-        lower = entry.packed.lower()
         self.events += entry.count
-        wanted = [one for one in self._asked if one.may_be_in(lower) or one.is_masked_in(entry)]
-        rest = [one for one in self._asked if one not in wanted] if entry.masked else []
-        if not wanted and not entry.masked:
+        is_wanted = self._search.may_be_in(entry)
+        if not is_wanted and not entry.masked:
             return
         try:
-            if wanted:
+            if is_wanted:
                 batch = batch_of(entry)
+                pairs = zip(batch.events, batch.records, strict=True)
             else:
-                batch = Batch(
-                    [m.event for m in entry.masked],
-                    [m.record for m in entry.masked],
-                    entry.received_ms,
-                    entry.source,
-                )
-            self._take_batch(batch, [*wanted, *rest])
+                pairs = zip([m.event for m in entry.masked], [m.record for m in entry.masked], strict=True)
+            for event, record in pairs:
+                address, numbers = self._search.whose(event, record)
+                for number in numbers:
+                    self._count(self._asked[number], event, record, entry.received_ms, address)
         except (msgspec.MsgspecError, DecodeError, *UNREADABLE) as error:
             self._damaged += 1
             log.warning("journal_batch_unreadable", error=type(error).__name__)
-
-    def _take_batch(self, batch: Batch, wanted: Iterable[_Asked]) -> None:
-        chosen = list(wanted)
-        for event, record in zip(batch.events, batch.records, strict=True):
-            address = _Address(event, self._around.trusted)
-            for one in chosen:
-                if one.is_of(event, record, address):
-                    self._count(one, event, record, batch.received_ms, address())
 
     def _count(self, one: _Asked, event: Event, record: bytes, received_ms: int, address: str) -> None:
         if one.looked_at >= EVENTS_OF_ONE:
@@ -251,7 +213,8 @@ class _Pass:
             return
         one.looked_at += 1
         at, _ = event_time_ms(event.timestamp, received_ms)
-        key = one.subject.value if one.mask and one.subject.kind == SubjectKind.KEY else ""
+        address = address or client_address(event.client_ip, event.forwarded_for, self._around.trusted) or ""
+        key = one.subject.value if is_credential(one.subject) and one.subject.kind == SubjectKind.KEY else ""
         one.tally.take(at, address, event, signs_of(event, record, self._around), key=key)
         self._rest()
 
@@ -259,10 +222,11 @@ class _Pass:
         self._bytes += count
 
     def _rest(self) -> None:
-        now = time.monotonic()
-        if now - self._rested_at >= WORK_S:
-            self._stop.wait(min(now - self._rested_at, 0.1))
-            self._rested_at = time.monotonic()
+        """Rests as long as it has worked, at most 50 ms; time in which others worked is no work of ours."""
+        worked_s = time.thread_time() - self._rested_at
+        if worked_s >= WORK_S:
+            self._stop.wait(min(worked_s, LONGEST_REST_S))
+            self._rested_at = time.thread_time()
 
     def _is_over(self) -> bool:
         if self._stop.is_set():
@@ -274,43 +238,3 @@ class _Pass:
         elif self._bytes > self._budget.read_bytes:
             self._cut = f"reading was cut after {self._budget.read_bytes / 2**20:g} MB"
         return bool(self._cut)
-
-
-class _Address:
-    """The client's address of one event, found when it is asked for."""
-
-    def __init__(self, event: Event, trusted: Networks) -> None:
-        self._event = event
-        self._trusted = trusted
-        self._found: str | None = None
-
-    def __call__(self) -> str:
-        """Empty where it cannot be told."""
-        if self._found is None:
-            event = self._event
-            self._found = client_address(event.client_ip, event.forwarded_for, self._trusted) or ""
-        return self._found
-
-
-def _needles(subject: Subject) -> tuple[bytes, ...]:
-    """Small letters, one of which stands in every record that names this subject, however it is written; none: unknown.
-
-    Of an address of IPv6 one part of its network is looked for, of one of IPv4 also the beginning of its mapped form
-    in hexadecimal digits; of other names what JSON never writes otherwise.
-    """
-    if subject.kind == SubjectKind.IP:
-        if ":" not in subject.value:
-            high = int(ip_address(subject.value)) >> 16
-            return subject.value.encode(), f"ffff:{high:x}:".encode(), f"ffff:{high:04x}:".encode()
-        parts = str(ip_network(subject.value, strict=False).network_address).split(":")
-        longest = max(parts, key=lambda part: (len(part), part))
-        return (longest.encode(),) if longest else ()
-    if subject.kind not in (SubjectKind.USER, SubjectKind.KEY, SubjectKind.HOST) or subject.value == "*":
-        return ()
-    runs = "".join(c if _is_plain(c) else " " for c in subject.value).split()
-    longest = max(runs, key=len, default="")
-    return (longest.lower().encode(),) if len(longest) > 1 else ()
-
-
-def _is_plain(character: str) -> bool:
-    return character.isascii() and (character.isalnum() or character in "-_.@:")

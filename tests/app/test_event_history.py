@@ -18,7 +18,8 @@ from actions.audit import Actor
 from actions.dossiers import LARGEST_BYTES, encoded
 from actions.investigation import EventSummary, Subject
 from actions.investigation_page import markdown_of
-from app.event_history import Budget, JournalHistory, _needles
+from app.event_history import Budget, JournalHistory
+from app.event_search import needles as looked_for
 from detectors.addresses import Networks
 
 ATTACKER = "203.0.113.9"
@@ -268,7 +269,7 @@ async def test_a_flood_of_failures_hides_no_success(tmp_path: Path, redis: Redis
     ],
 )
 def test_what_is_looked_for_first(subject: tuple[str, str], needles: tuple[bytes, ...]) -> None:
-    assert _needles(Subject(*subject)) == needles
+    assert looked_for(Subject(*subject)) == needles
 
 
 async def test_a_folder_without_a_journal_says_nothing(tmp_path: Path, redis: Redis) -> None:
