@@ -23,6 +23,8 @@ from detectors.finding import Evidence, SubjectKind
 INCIDENTS_LOOKED_AT = 500
 """The newest, for earlier incidents of the same entity and for others that behave alike."""
 EVIDENCE_KEPT = 30
+UNEXPECTED = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""Errors of our own, which must not end the service."""
 LOOK_S = 1.0
 REST = 2.0
 """After a pass it rests for so many times as long: a flood of incidents is no flood of passes."""
@@ -79,7 +81,11 @@ class Investigator:
             summaries = await self._summaries(asked, until - LOOK_BACK_MS, until)
             newest, _ = await self._world.incidents.page(limit=INCIDENTS_LOOKED_AT)
             for one in asked:
-                await self._make(one, summaries.get(one.subject), newest)
+                try:
+                    await self._make(one, summaries.get(one.subject), newest)
+                except UNEXPECTED:
+                    # It stays in the queue, and is given up after some attempts; the others are served.
+                    log.exception("investigation failed", investigation=one.id)
         await queue.end_turn(self._consumer)
         return len(asked)
 

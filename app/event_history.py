@@ -101,10 +101,12 @@ class JournalHistory:
         asked = [_Asked(subject, Tally(lambda text: secrets.redact(text) or "")) for subject in subjects]
         try:
             reader = JournalReader(self._folder, begin_ms=since_ms, since_ms=since_ms, until_ms=until_ms)
-        except ConfigError as error:
-            return [one.summary(since_ms, until_ms, until_ms, str(error)) for one in asked]
-        reading = _Pass(asked, around, self._budget, self._cpu, stop)
-        reading.read(reader, since_ms, until_ms)
+            reading = _Pass(asked, around, self._budget, self._cpu, stop)
+            reading.read(reader, since_ms, until_ms)
+        except (ConfigError, OSError, *UNREADABLE) as error:
+            log.error("journal_not_read", error=str(error) or type(error).__name__)
+            why = f"the journal could not be read ({type(error).__name__})"
+            return [one.summary(since_ms, until_ms, until_ms, why) for one in asked]
         log.info("journal_read", subjects=len(asked), events=reading.events, **reading.cost())
         return [reading.summary_of(one, reader, since_ms, until_ms) for one in asked]
 

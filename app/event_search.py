@@ -1,7 +1,7 @@
 """Which events are somebody's: a search in the packed bytes of a batch first, then a look at each of its events."""
 
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 import hyperscan
 
@@ -84,7 +84,7 @@ def needles(subject: Subject) -> tuple[bytes, ...]:
     """
     if subject.kind == SubjectKind.IP:
         if ":" not in subject.value:
-            high = int(ip_address(subject.value)) >> 16
+            high = int(ip_network(subject.value, strict=False).network_address) >> 16
             return subject.value.encode(), f"ffff:{high:x}:".encode(), f"ffff:{high:04x}:".encode()
         parts = str(ip_network(subject.value, strict=False).network_address).split(":")
         longest = max(parts, key=lambda part: (len(part), part))

@@ -10,6 +10,7 @@ from crashes import Fault, crash_at_each_step
 from redis.asyncio import Redis
 
 from actions import investigate
+from actions.block import Block
 from actions.dossiers import LARGEST_BYTES, Dossier, encoded
 from actions.errors import UnknownError
 from actions.incident import Incident
@@ -220,6 +221,25 @@ async def test_what_kills_its_takers_is_given_up(world: World, clock: Clock) -> 
     assert await world.investigations.take() == []
     assert (await lines(world, incident.id))[-1][1] == f"not investigated: given up after {TRIES} attempts"
     assert await world.redis.zcard(queue_key()) == 0
+
+
+async def test_one_that_fails_keeps_no_other_waiting(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await begun(world, a_finding()), await begun(world, a_finding(2, subject="192.0.2.7"))
+    real = world.blocklist.history
+
+    async def history(value: str) -> list[Block]:
+        if value == IP:
+            raise ValueError("a mistake of ours")
+        return await real(value)
+
+    monkeypatch.setattr(world.blocklist, "history", history)
+    clock.forward(DELAY_MS)
+    for _ in range(TRIES + 1):
+        await Investigator(world).step()
+    assert (await lines(world, first.id))[-1][1] == f"not investigated: given up after {TRIES} attempts"
+    assert (await lines(world, second.id))[-1][0] == "evidence_added"
 
 
 async def test_asked_again_while_it_is_made_it_is_made_again(world: World, clock: Clock) -> None:
