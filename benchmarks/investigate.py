@@ -1,6 +1,7 @@
 """What one investigation costs: a journal of ordinary traffic with an attacker in it, read for one and for many."""
 
 import asyncio
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from app.event_history import Budget, JournalHistory
 from app.ingest.decode import decode_events
 from app.journal import JournalWriter
 from app.journal_masking import pack
+from app.main import SWITCH_S
 from benchmarks.ingest import EVENTS
 from benchmarks.traffic import bodies
 from detectors.addresses import Networks
@@ -88,6 +90,7 @@ async def measured(history: JournalHistory, subjects: list[Subject]) -> dict[str
 def measure() -> dict[str, float]:
     """All figures of this file."""
     figures: dict[str, float] = {}
+    sys.setswitchinterval(SWITCH_S)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         engine = Engine(DEFAULTS.values(), Windows(Redis()), fingerprint_key=b"k" * 32)
