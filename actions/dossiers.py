@@ -84,6 +84,8 @@ class Dossier(msgspec.Struct, frozen=True, kw_only=True):
     """Other subjects found lately with the same user agent or paths."""
     events: EventSummary | None = None
     """None in the first quick dossier: the events are still to be read."""
+    places: dict[str, Place] = {}
+    """Of the addresses that an account, a key or a host was used from, where they are known."""
     steps: tuple[Step, ...] = ()
     """What to do next, the most urgent first."""
     left_out: int = 0

@@ -128,7 +128,7 @@ def _tallies(dossier: Dossier) -> Iterator[str]:
             yield from ("", f"### {heading}", "")
             cells = [
                 (
-                    r.value,
+                    _placed(r.value, dossier),
                     r.events,
                     r.failures,
                     r.successes,
@@ -147,6 +147,14 @@ def _tallies(dossier: Dossier) -> Iterator[str]:
             [(p.value, p.events, p.answers, p.bytes) for p in summary.paths[:ROWS]],
         )
         yield from _more(summary.paths_count - len(summary.paths[:ROWS]))
+
+
+def _placed(value: str, dossier: Dossier) -> str:
+    """An address with its place, where it is known; any other value as it is."""
+    place = dossier.places.get(value)
+    parts = [place.city, place.country, place.organization] if place else []
+    where = ", ".join(part for part in parts if part)
+    return f"{value} ({where})" if where else value
 
 
 def _minutes(dossier: Dossier) -> Iterator[str]:

@@ -19,6 +19,7 @@ from actions.networks import canonical, network_of, vicinity
 from actions.world import World
 from detectors.errors import StorageError
 from detectors.finding import Evidence, SubjectKind
+from detectors.geo import Place
 
 INCIDENTS_LOOKED_AT = 500
 """The newest, for earlier incidents of the same entity and for others that behave alike."""
@@ -138,11 +139,16 @@ class Investigator:
             earlier_incidents=tuple(_earlier(one) for one in related[:LISTED]),
             alike=tuple(alike(incident, subject.value, evidence, newest)[:LISTED]),
             events=summary,
+            places={} if value else self._places(summary),
         )
         if value is not None:
             dossier = await self._with_network(dossier, value)
         dossier = msgspec.structs.replace(dossier, shared_users=shared_by(dossier))
         return msgspec.structs.replace(dossier, steps=next_steps(dossier))
+
+    def _places(self, summary: EventSummary) -> dict[str, Place]:
+        found = {one.value: self._world.geo.look_up(one.value) for one in summary.addresses}
+        return {address: place for address, place in found.items() if place is not None}
 
     async def _with_network(self, dossier: Dossier, value: str) -> Dossier:
         world, value = self._world, canonical(value)

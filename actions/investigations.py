@@ -8,7 +8,8 @@
 | `bartizan:{act}:investigation:ID` | string, JSON | 7 days | one per entity that was asked about, 200 KB |
 
 A row stays until its dossier is kept, in the same MULTI: what a process had begun when it died is done by the next.
-Where 200 wait, the oldest that no person asked for is dropped, and its timeline says so.
+Where 200 wait, the oldest is dropped that is not among the next hundred (they may be at work) and that no person asked
+for, and its timeline says so.
 """
 
 import secrets
@@ -257,9 +258,10 @@ class Investigations:
             return _Room(_asked(item), due, None)
         if await pipe.zcard(queue_key()) < MOST_WAITING:
             return _Room(None, None, None)
-        rows: Any = await pipe.hvals(queue_key("asked"))
-        oldest = min(map(_asked, rows), key=lambda one: (one.asked_by != SYSTEM.name, one.asked_at))
-        return _Room(None, None, oldest)
+        names: Any = await pipe.zrange(queue_key(), TAKEN_AT_ONCE, TAKEN_AT_ONCE + 19)
+        items: Any = await pipe.hmget(queue_key("asked"), names)
+        oldest = sorted(map(_asked, filter(None, items)), key=lambda one: one.asked_by != SYSTEM.name)
+        return _Room(None, None, oldest[0] if oldest else None)
 
     def _stage(self, pipe: Pipeline, asked: Asked, due: int, room: _Room) -> None:
         if room.dropped is not None:
