@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -25,6 +26,7 @@ from detectors.windows import Windows
 
 DIFFERENT = 60
 SIZE_MB = 100
+CONTROL_S = 10.0
 HOUR_MS = 3_600_000
 NOW = 500_000 * HOUR_MS
 UNBOUND = Budget(cpu_s=1e6, wall_s=1e6, read_bytes=10**12)
@@ -51,7 +53,7 @@ def filled(folder: Path, engine: Engine) -> int:
     return events
 
 
-async def delays(work: asyncio.Task[object]) -> list[float]:
+async def delays(work: asyncio.Task[Any]) -> list[float]:
     """How late the event loop was, in ms, while the work went on."""
     late = []
     while not work.done():
@@ -59,6 +61,11 @@ async def delays(work: asyncio.Task[object]) -> list[float]:
         await asyncio.sleep(0.002)
         late.append((time.perf_counter() - begun) * 1000 - 2)
     return late
+
+
+async def undisturbed() -> list[float]:
+    """How late the event loop is where nothing is read: what the machine's other work does to it."""
+    return await delays(asyncio.create_task(asyncio.sleep(CONTROL_S)))
 
 
 async def measured(history: JournalHistory, subjects: list[Subject]) -> dict[str, float]:
@@ -75,7 +82,7 @@ async def measured(history: JournalHistory, subjects: list[Subject]) -> dict[str
     history._read = read  # type: ignore[method-assign,assignment]
     begun = time.perf_counter()
     work = asyncio.create_task(history.about(subjects, NOW - 24 * HOUR_MS, NOW + HOUR_MS))
-    late = sorted(await delays(work))  # type: ignore[arg-type]
+    late = sorted(await delays(work))
     history._read = real  # type: ignore[method-assign]
     summaries = work.result()
     return {
@@ -98,6 +105,9 @@ def measure() -> dict[str, float]:
         figures[f"investigate: events in {SIZE_MB} MB of journal"] = events
         history = JournalHistory(folder, Networks(), UNBOUND)
         history.take_engine(engine, Site())
+        late = sorted(asyncio.run(undisturbed()))
+        figures["  nobody: event loop late, ms, p99"] = late[int(len(late) * 0.99)]
+        figures["  nobody: event loop late, ms, worst"] = late[-1]
         for label, subjects in (
             ("a stranger", [Subject("ip", "192.0.2.200")]),
             ("an attacker", [ATTACKER]),
