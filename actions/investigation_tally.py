@@ -78,7 +78,7 @@ class _Sum:
 
 
 class _Sums:
-    """Running sums by value, bounded."""
+    """Running sums by value, bounded; where something succeeded there is room for it beside what was made up."""
 
     def __init__(self) -> None:
         self.by_value: dict[str, _Sum] = {}
@@ -86,7 +86,7 @@ class _Sums:
     def add(self, value: str, at: int, count: int, event: Event, *, failed: bool, good: bool) -> None:
         known = self.by_value.get(value)
         if known is None:
-            if len(self.by_value) >= MOST_DISTINCT:
+            if len(self.by_value) >= (2 * MOST_DISTINCT if good else MOST_DISTINCT):
                 value = FOLDED
             known = self.by_value.setdefault(value, _Sum(at))
         known.events += count

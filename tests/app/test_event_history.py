@@ -246,8 +246,8 @@ async def test_hostile_texts_stay_text_and_a_dossier_stays_small(tmp_path: Path,
 
 async def test_a_flood_of_failures_hides_no_success(tmp_path: Path, redis: Redis) -> None:
     lab = Lab(tmp_path, redis)
-    for _ in range(3):
-        await lab.take(*(one for n in range(2_500) for one in failures(1, f"made-up-{n}")), every_ms=1)
+    for turn in range(3):
+        await lab.take(*(one for n in range(2_500) for one in failures(1, f"made-up-{turn}-{n}")), every_ms=1)
     await lab.take(*failures(4, "victim"), entered("victim"))
     await lab.take(*(one for n in range(2_500) for one in failures(1, f"more-{n}")), every_ms=1)
     [summary] = await asked(lab, ("ip", ATTACKER))
