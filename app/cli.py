@@ -11,6 +11,7 @@ import typer
 
 from app.cli_blocks import allow, blocks
 from app.cli_incidents import incidents
+from app.cli_investigate import investigate
 from app.cli_policy import policy
 from app.cli_silences import maintenance, silence
 from app.cli_simulate import simulate
@@ -32,6 +33,7 @@ app.add_typer(maintenance, name="maintenance")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
 app.add_typer(simulate, name="simulate")
+app.command()(investigate)
 
 
 @app.command()
