@@ -141,11 +141,9 @@ async def test_the_shared_incident_is_as_bad_as_its_worst_finding(
         await world.incidents.open_or_join(exposed(number, severity=Severity.MEDIUM), tell=True)
     worst = exposed(NEWS_LIMIT + 1, severity=Severity.CRITICAL)
     joined = await world.incidents.open_or_join(worst, tell=True, immediate=immediate)
-    await world.outbox.deliver()
+    await world.deliver()
     assert joined.incident.severity == Severity.CRITICAL
     told = [m.kind.value for m in ear.heard if m.incident_id == joined.incident.id]
-    while await world.outbox.deliver():
-        told = [m.kind.value for m in ear.heard if m.incident_id == joined.incident.id]
     assert told == (["opened", "update"] if immediate else ["opened"])
 
 
@@ -169,7 +167,9 @@ async def test_a_crash_at_any_step_counts_and_tells_once_in_the_shared_incident(
         await put(redis)
 
     async def run() -> None:
-        await Responder(World.make(frail, clock, consumer="a", channels=[Ear()]), consumer="a").drain()
+        world = World.make(frail, clock, consumer="a", channels=[Ear()])
+        world.sender.lease_ms = 0
+        await Responder(world, consumer="a").drain()
 
     async def take_over() -> None:
         world = World.make(redis, clock, consumer="b", channels=[Ear()])
@@ -182,10 +182,9 @@ async def test_a_crash_at_any_step_counts_and_tells_once_in_the_shared_incident(
 
 
 async def check_shared(redis: Redis, clock: Clock) -> None:
-    world = World.make(redis, clock)
-    world.outbox._claim_idle_ms = 0
-    while await world.outbox.deliver():
-        pass
+    world = World.make(redis, clock, channels=[Ear()])
+    world.dispatcher.claim_idle_ms = 0
+    await world.deliver()
     own, [shared] = await all_of(world)
     assert own == []
     assert (shared.event_count, shared.finding_count) == (10, 1)

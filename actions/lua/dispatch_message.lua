@@ -1,0 +1,124 @@
+-- Makes the letters of one message, records what is not told of it, and takes it off the outbox: once, however many
+-- processes have it in hand.
+--
+-- KEYS[1] stream  outbox
+-- KEYS[2] stream  notifications, the log of deliveries
+-- KEYS[3] stream  timeline of the message's incident; not touched where it has none
+-- KEYS[4] set     names of channels that have ever had a letter
+-- then for each target, in the order of the plan:
+--   hash        letters: id to JSON {number, messages, rest, attempts, since, created, group}
+--   sorted set  letters by the time they are due, ms; +inf: behind another letter of the same incident
+--   sorted set  "INCIDENT NUMBER LETTER" by text: the line of each incident
+--   hash        the channel's record; field "group:GROUP" is "LETTER NEXT", the letter that still waits for others, and
+--               before when (ms) the next one may not leave
+--
+-- ARGV[1] consumer group   ARGV[2] the row's id   ARGV[3] now, ms   ARGV[4] length of notifications
+-- ARGV[5] TTL of a timeline, ms   ARGV[6] the message, JSON   ARGV[7] messages kept in a letter
+-- ARGV[8] the plan, JSON: {incident, kind, episode, hurry, at,
+--           targets: [{channel, letter, group ("": alone), wait (ms)}],
+--           notes: [{channel, status, reason}], timeline: [text]}
+--
+-- Returns 1, or 0 where the row was settled before. No TTLs but that of the timeline.
+
+local notes_kept = tonumber(ARGV[4])
+local now, plan = tonumber(ARGV[3]), cjson.decode(ARGV[8])
+
+local function note(channel, status, reason)
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', notes_kept, '*', 'at', now, 'channel', channel,
+    'status', status, 'error', reason, 'm', ARGV[6])
+end
+
+local function on_timeline(text)
+  if plan.incident == '' then return end
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', 10000, '*', 'at', now, 'recorded_at', now, 'actor', 'bartizan',
+    'kind', 'not_notified', 'text', text, 'data', 'null')
+  redis.call('PEXPIRE', KEYS[3], ARGV[5])
+end
+
+local function line_of(incident)
+  return '[' .. incident .. ' ', '(' .. incident .. '!'
+end
+
+local function next_number(record)
+  return redis.call('HINCRBY', record, 'number', 1)
+end
+
+local function wait_in_line(line, number, letter)
+  if plan.incident ~= '' then
+    redis.call('ZADD', line, 0, string.format('%s %012d %s', plan.incident, number, letter))
+  end
+end
+
+local function create(items, due, line, record, target, at)
+  local number = next_number(record)
+  local letter = {number = number, messages = {ARGV[6]}, attempts = 0, since = 0, created = now, group = target.group}
+  redis.call('HSET', items, target.letter, cjson.encode(letter))
+  redis.call('ZADD', due, string.format('%d', at), target.letter)
+  wait_in_line(line, number, target.letter)
+end
+
+-- The letters of this incident that have not been sent: {number, id}, in their order.
+local function pending(line)
+  if plan.incident == '' then return {} end
+  local found = {}
+  local low, high = line_of(plan.incident)
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', line, low, high)) do
+    local number, letter = string.match(member, '^%S+ (%d+) (.+)$')
+    found[#found + 1] = {tonumber(number), letter}
+  end
+  return found
+end
+
+local function waits(items, record, letter)
+  local text = redis.call('HGET', items, letter)
+  if not text then return false end
+  local group = cjson.decode(text).group
+  if group == '' then return false end
+  local open = redis.call('HGET', record, 'group:' .. group)
+  return open and string.match(open, '^(%S*) ') == letter
+end
+
+if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then
+  return 0
+end
+redis.call('XDEL', KEYS[1], ARGV[2])
+for _, each in ipairs(plan.notes) do note(each.channel, each.status, each.reason) end
+for _, text in ipairs(plan.timeline) do on_timeline(text) end
+
+for i, target in ipairs(plan.targets) do
+  local items, due, line, record = KEYS[1 + 4 * i], KEYS[2 + 4 * i], KEYS[3 + 4 * i], KEYS[4 + 4 * i]
+  local before = pending(line)
+  local newest = before[#before]
+  redis.call('SADD', KEYS[4], target.channel)
+  if target.group == '' then
+    for _, each in ipairs(before) do
+      if plan.hurry and waits(items, record, each[2]) then redis.call('ZADD', due, 'LT', now, each[2]) end
+    end
+    create(items, due, line, record, target, now)
+  elseif newest and waits(items, record, newest[2]) then
+    note(target.channel, 'superseded', 'grouped: the letter that waits shows it')
+    on_timeline('not told through ' .. target.channel .. ': grouped, the letter that waits shows it')
+  else
+    local field = 'group:' .. target.group
+    local open, next_at = string.match(redis.call('HGET', record, field) or ' 0', '^(%S*) (%d+)$')
+    local text = open ~= '' and redis.call('HGET', items, open)
+    local letter = text and cjson.decode(text)
+    if not letter then
+      local at = math.max(now + target.wait, tonumber(next_at))
+      create(items, due, line, record, target, at)
+      redis.call('HSET', record, field, target.letter .. ' ' .. next_at)
+    elseif newest and newest[1] > letter.number then
+      create(items, due, line, record, {letter = target.letter, group = ''}, now)
+    else
+      if #letter.messages < tonumber(ARGV[7]) then
+        letter.messages[#letter.messages + 1] = ARGV[6]
+      else
+        letter.rest = letter.rest or {}
+        letter.rest[#letter.rest + 1] = {incident = plan.incident, kind = plan.kind, episode = plan.episode}
+      end
+      redis.call('HSET', items, open, cjson.encode(letter))
+      wait_in_line(line, letter.number, open)
+    end
+  end
+end
+return 1
