@@ -110,33 +110,45 @@ class Sender:
                 await self._bury(taken, reading, error)
 
     async def _work(self, name: str, stop: asyncio.Event) -> None:
+        """Sends one channel's letters until stopped, or until the policy has no such channel any more."""
         wake = self._wakes.setdefault(name, asyncio.Event())
-        lanes = asyncio.Semaphore(LANES)
-
-        async def carry(taken: Taken) -> None:
-            try:
-                await self._carry(taken)
-            except StorageError as error:
-                self._warn(error)
-            finally:
-                lanes.release()
-                wake.set()
-
-        async with asyncio.TaskGroup() as tasks:
+        sending: set[asyncio.Task[None]] = set()
+        try:
             while not stop.is_set() and name in self.channels:
                 wake.clear()
-                await lanes.acquire()
-                try:
-                    found = await self._take(name)
-                except StorageError as error:
-                    self._warn(error)
-                    found = None
-                if isinstance(found, Taken):
-                    tasks.create_task(carry(found), name=f"letter-{found.id}")
-                    continue
-                lanes.release()
-                wait_ms = IDLE_MS if found is None else found - self._now()
-                await _rest(wake, min(IDLE_MS, max(10, wait_ms)))
+                for done in [task for task in sending if task.done()]:
+                    sending.discard(done)
+                    done.result()
+                rest_ms = await self._start_one(name, sending, wake) if len(sending) < LANES else IDLE_MS
+                if rest_ms:
+                    await _rest(wake, rest_ms)
+            if sending:
+                await asyncio.wait(sending)
+        finally:
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+
+    async def _start_one(self, name: str, sending: set[asyncio.Task[None]], wake: asyncio.Event) -> int:
+        """Begins to send the letter that is due first; else answers for how many ms to rest."""
+        try:
+            found = await self._take(name)
+        except StorageError as error:
+            self._warn(error)
+            return IDLE_MS
+        if not isinstance(found, Taken):
+            wait_ms = IDLE_MS if found is None else found - self._now()
+            return min(IDLE_MS, max(10, wait_ms))
+        task = asyncio.create_task(self._carry_on(found), name=f"letter-{found.id}")
+        task.add_done_callback(lambda _: wake.set())
+        sending.add(task)
+        return 0
+
+    async def _carry_on(self, taken: Taken) -> None:
+        try:
+            await self._carry(taken)
+        except StorageError as error:
+            self._warn(error)
 
     def _warn(self, error: StorageError) -> None:
         self._counters.count("storage_errors", where="sending")

@@ -112,7 +112,7 @@ async def test_what_is_muted_is_recorded_with_what_muted_it(redis: Redis, clock:
     world = a_world(redis, clock, ear, own)
     world.dispatcher.muting = Silence()
     [muted] = await opened(world)
-    await opened(world, rule="security_breach")
+    await opened(world, first=1, rule="security_breach")
     await write(world, a_message(kind=MessageKind.NOTICE, incident_id=""))
     await world.deliver()
     assert [m.rule for m in ear.heard] == ["security_breach", "auth_failures"]

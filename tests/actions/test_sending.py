@@ -215,6 +215,7 @@ async def test_a_channel_that_never_answers_is_given_up_and_the_others_are_not_d
         running = tasks.create_task(world.sender.run(stop))
         while len(ear.heard) < 5:
             await asyncio.sleep(0)
+        stop.set()
         running.cancel()
     world.sender.timeout_s = 0.01
     clock.forward(world.sender.lease_ms)
