@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 
+from actions.routing import LOG, Route, Timing
 from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
 from app.policy_clients import read_trusted_clients, read_verified_bots
 from app.policy_nodes import Value, read_document
 from app.policy_own_keys import read_own_keys
 from app.policy_own_rules import Example, read_own_rules
+from app.policy_routes import read_delivery, read_routes
 from app.policy_rules import read_rule, with_alert_threshold
 from app.policy_sigma import read_sigma
 from app.sigma.library import Sigma
@@ -35,6 +37,7 @@ KEYS = frozenset(
     {
         *(*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"),
         *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys"),
+        *("routes", "delivery"),
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -89,6 +92,9 @@ class Policy:
     on_dns_failure: OnDnsFailure = OnDnsFailure.BLOCK
     trusted_clients: tuple[TrustedClient, ...] = ()
     own_keys: tuple[Pattern, ...] = ()
+    routes: tuple[Route, ...] | None = None
+    """None: who is told and when is as the operator's document says."""
+    delivery: Timing = Timing()
 
     @property
     def digest(self) -> str:
@@ -131,6 +137,7 @@ def load_policy(
     brake_blocks, brake_window_ms = _brake(top["brake"]) if "brake" in top else DEFAULT_BRAKE
     grace = top.get("review_grace")
     bots = read_verified_bots(top["verified_bots"]) if "verified_bots" in top else (True, OnDnsFailure.BLOCK)
+    rule_names = {*DEFAULTS, *taken, *(rule.name for rule in (sigma.rules if sigma else ()))}
     return Policy(
         source=source,
         text=text,
@@ -151,7 +158,14 @@ def load_policy(
         on_dns_failure=bots[1],
         trusted_clients=read_trusted_clients(top["trusted_clients"]) if "trusted_clients" in top else (),
         own_keys=read_own_keys(top["own_keys"]) if "own_keys" in top else (),
+        routes=read_routes(top["routes"], _channel_names(top), rule_names) if "routes" in top else None,
+        delivery=read_delivery(top["delivery"]) if "delivery" in top else Timing(),
     )
+
+
+def _channel_names(top: dict[str, Value]) -> set[str]:
+    """The names of the policy's channels, and that of the service's own log."""
+    return {LOG, *(top["channels"].entries() if "channels" in top else ())}
 
 
 def _shared_from(value: Value) -> int:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,9 +11,11 @@ from pathlib import Path
 import structlog
 from redis.asyncio import Redis
 
+from actions.message import Channel
 from actions.networks import NeverBlock
 from actions.responder import Responder
 from actions.reverse_dns import ReverseDns
+from actions.routing import Routes
 from actions.world import World
 from app.auth import TokenTable
 from app.embedded_redis import socket_path
@@ -74,7 +76,9 @@ class AppWorld:
         if age_s is not None:
             self.metrics.list_age.set(age_s)
         try:
-            self.metrics.outbox_depth.set(await self.actions.outbox.waiting())
+            self.metrics.messages_waiting.set(await self.actions.outbox.waiting())
+            health = await self.actions.channel_health.all(self.actions.sender.channels)
+            self.metrics.show_channels(health, await self.actions.dead_letters.counts(), self.now())
         except StorageError as error:
             log.warning("outbox_not_counted", error=str(error))
 
@@ -89,6 +93,7 @@ class AppWorld:
         blocklist.brake_window_ms = policy.brake_window_ms
         self.actions.reviews.grace_ms = policy.review_grace_ms
         verify_bots(policy, self.actions)
+        self.actions.take_routes(routes_of(policy, self.actions.sender.channels), policy.delivery)
 
     async def close(self) -> None:
         """Let go of what is open."""
@@ -121,6 +126,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         grace_ms=policy.review_grace_ms,
     )
     verify_bots(policy, actions)
+    actions.take_routes(routes_of(policy, actions.sender.channels), policy.delivery)
     feed = Feed(now)
     windows = Windows(redis, shards=settings.shards, on_reset=windows_reset(metrics))
     world = AppWorld(
@@ -201,6 +207,12 @@ def verify_bots(policy: Policy, actions: World) -> None:
     """Has well-known bots verified before they are blocked, as this policy wants it."""
     actions.verified_bots.is_on = policy.verified_bots
     actions.verified_bots.on_dns_failure = policy.on_dns_failure
+
+
+def routes_of(policy: Policy, channels: Mapping[str, Channel]) -> Routes:
+    """Who is told and when, as this policy wants it. A channel's type is what it says, else its name."""
+    types = {name: str(getattr(channel, "type", name)) for name, channel in channels.items()}
+    return Routes(routes=policy.routes, types=types)
 
 
 def windows_reset(metrics: Metrics) -> Callable[[int], object]:

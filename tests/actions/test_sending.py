@@ -206,15 +206,23 @@ async def test_a_channel_that_never_answers_is_given_up_and_the_others_are_not_d
             await asyncio.Event().wait()
             raise AssertionError
 
-    stuck, ear = Stuck("slack"), Ear("webhook")
+    class Fifth(Ear):
+        reached = asyncio.Event()
+
+        async def send(self, letter: Letter) -> str:
+            answer = await super().send(letter)
+            if len(self.heard) == 5:
+                self.reached.set()
+            return answer
+
+    stuck, ear = Stuck("slack"), Fifth("webhook")
     world = a_world(redis, clock, stuck, ear)
     await opened(world, 5)
     await world.dispatcher.step()
     stop = asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(world.sender.run(stop))
-        while len(ear.heard) < 5:
-            await asyncio.sleep(0)
+        await ear.reached.wait()
         stop.set()
         running.cancel()
     world.sender.timeout_s = 0.01
