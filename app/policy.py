@@ -6,7 +6,7 @@ default (detectors/defaults.py).
 
 import hashlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -94,7 +94,7 @@ class Policy:
     own_keys: tuple[Pattern, ...] = ()
     routes: tuple[Route, ...] | None = None
     """None: who is told and when is as the operator's document says."""
-    delivery: Timing = Timing()
+    delivery: Timing = field(default_factory=Timing)
 
     @property
     def digest(self) -> str:

@@ -13,6 +13,8 @@ VIEWER = {
     ("GET", "/incidents/{incident_id}"),
     ("GET", "/incidents/{incident_id}/timeline"),
     ("GET", "/notifications"),
+    ("GET", "/notifications/channels"),
+    ("GET", "/notifications/dead"),
     ("GET", "/observed"),
     ("GET", "/policy"),
     ("POST", "/policy/check"),
@@ -32,6 +34,9 @@ RESPONDER = {
     ("POST", "/incidents/{incident_id}/resolve"),
     ("POST", "/incidents/{incident_id}/dismiss"),
     ("POST", "/incidents/{incident_id}/reopen"),
+    ("POST", "/notifications/dead/retry"),
+    ("POST", "/notifications/dead/{dead_id}/retry"),
+    ("DELETE", "/notifications/dead/{dead_id}"),
 }
 ADMIN = {
     ("POST", "/allowlist"),
@@ -49,7 +54,7 @@ CASES = [(method, path, roles) for routes, roles in LADDER for method, path in s
 async def test_a_route_is_open_to_its_roles_and_to_no_other(
     desk: Desk, method: str, path: str, roles: list[str]
 ) -> None:
-    path = path.format(block_id="none", incident_id="none", token_id="none")
+    path = path.format(block_id="none", incident_id="none", token_id="none", dead_id="none")
     for role, client in desk.clients.items():
         answer = await client.request(method, path)
         if role == "nobody":

@@ -67,7 +67,7 @@ async def test_every_address_for_probes_answers(client: httpx.AsyncClient) -> No
     assert set(health.json()["checks"]) >= {"redis:responseTime", "blocklist:age", "policy:valid"}
     metrics = (await client.get("/metrics")).text
     assert "bartizan_blocks_active 0.0" in metrics
-    assert "bartizan_outbox_depth 0.0" in metrics
+    assert 'bartizan_outbox_depth{channel="log"} 0.0' in metrics
 
 
 async def test_the_api_describes_itself_and_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
