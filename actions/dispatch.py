@@ -16,6 +16,7 @@ from actions.message import ENDING, Channel, Message
 from actions.outbox import DeliveryStatus
 from actions.routing import LOG, Routes, Timing, When, group_of
 from actions.storage import Client, ensure_group, rows_of, storage_errors
+from actions.told import OPENING
 from detectors.errors import StorageError
 
 GROUP = "delivery"
@@ -133,7 +134,10 @@ class Dispatcher:
         for target in targets:
             name = target.channel
             if muted is not None and name != LOG:
-                notes.append(Untold(name, DeliveryStatus.MUTED, f"muted_by {muted}"))
+                again = (
+                    self._now() + self.timing.group_interval_ms if self._may_come_later(message, name) else 0
+                )
+                notes.append(Untold(name, DeliveryStatus.MUTED, f"muted_by {muted}", again))
             elif target.when is not When.AT_ONCE:
                 notes.append(Untold(name, DeliveryStatus.DIGEST, f"{target.when} digest"))
             else:
@@ -154,3 +158,7 @@ class Dispatcher:
             notes=tuple(notes),
             timeline=tuple(timeline) if message.incident_id else (),
         )
+
+    def _may_come_later(self, message: Message, channel: str) -> bool:
+        """Whether a channel hears of a muted message's incident when the silence is over and it is still untouched."""
+        return message.kind in OPENING and channel in self.routes.real_time()

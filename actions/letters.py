@@ -125,6 +125,8 @@ class Untold(msgspec.Struct, frozen=True):
     channel: str
     status: str
     reason: str
+    again: int = 0
+    """When to ask whether it may be told by now, epoch ms; 0: not."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +196,7 @@ class Letters:
         Raises: StorageError.
         """
         keys = [outbox_key(), notifications_key(), timeline_key(plan.incident), channels_key()]
+        keys.append(repeats_key())
         keys += [key for goal in plan.targets for key in keys_of(goal.channel)]
         args = [group, row, now, NOTIFICATIONS_MAXLEN, INCIDENT_TTL_MS, message, MESSAGES_KEPT, _encode(plan)]
         return bool(await self._run("dispatch_message", keys, args))

@@ -107,7 +107,7 @@ class Sender:
             while isinstance(taken := await self._take(name), Taken):
                 error = f"the policy has no channel {name} any more"
                 reading = await read_state(self._redis, self._letters, taken, is_log=name == LOG)
-                await self._bury(taken, reading, error)
+                await self._end(taken, reading, "dead", error=error)
 
     async def _work(self, name: str, stop: asyncio.Event) -> None:
         """Sends one channel's letters until stopped, or until the policy has no such channel any more."""

@@ -100,6 +100,14 @@ class World:
         incidents = Incidents(redis, now, timeline, outbox, counters)
         by_name = {channel.name: channel for channel in channels}
         routes, timing = routes or Routes(types={name: name for name in by_name}), timing or Timing()
+        dispatcher = Dispatcher(
+            *(redis, now, letters),
+            consumer=consumer,
+            channels=by_name,
+            routes=routes,
+            timing=timing,
+            counters=counters,
+        )
         return cls(
             redis=redis,
             now=now,
@@ -111,18 +119,11 @@ class World:
             feed=Feed(redis),
             timeline=timeline,
             outbox=outbox,
-            dispatcher=Dispatcher(
-                *(redis, now, letters),
-                consumer=consumer,
-                channels=by_name,
-                routes=routes,
-                timing=timing,
-                counters=counters,
-            ),
+            dispatcher=dispatcher,
             sender=Sender(
                 *(redis, now, letters), channels=by_name, routes=routes, timing=timing, counters=counters
             ),
-            repeats=Repeats(redis, now, incidents, routes=routes, timing=timing),
+            repeats=Repeats(redis, now, incidents, letters, dispatcher),
             dead_letters=DeadLetters(redis, now, audit),
             channel_health=ChannelHealths(redis, now, letters),
             incidents=incidents,
@@ -140,7 +141,7 @@ class World:
         """Puts routes in force, and channels where there are others. Letters that wait are sent as they are."""
         if channels is not None:
             self.dispatcher.channels = self.sender.channels = channels
-        for part in (self.dispatcher, self.sender, self.repeats):
+        for part in (self.dispatcher, self.sender):
             part.routes, part.timing = routes, timing
         self.sender.wake()
 

@@ -53,7 +53,7 @@ def log_of_deliveries(
     with Api() as api:
         rows = api.items(NOTIFICATIONS, wanted, limit)
     if not as_json:
-        rows = [{**row.pop("message"), **row} for row in rows]
+        rows = [{**row["message"], **row} for row in rows]
     show_all(rows, LOG_COLUMNS, "nobody was told anything", as_json=as_json)
 
 

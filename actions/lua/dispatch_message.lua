@@ -5,6 +5,7 @@
 -- KEYS[2] stream  notifications, the log of deliveries
 -- KEYS[3] stream  timeline of the message's incident; not touched where it has none
 -- KEYS[4] set     names of channels that have ever had a letter
+-- KEYS[5] sorted set  "CHANNEL INCIDENT" by the time at which it is told again, ms
 -- then for each target, in the order of the plan:
 --   hash        letters: id to JSON {number, messages, rest, attempts, since, created, group}
 --   sorted set  letters by the time they are due, ms; +inf: behind another letter of the same incident
@@ -16,7 +17,8 @@
 -- ARGV[5] TTL of a timeline, ms   ARGV[6] the message, JSON   ARGV[7] messages kept in a letter
 -- ARGV[8] the plan, JSON: {incident, kind, episode, hurry, at,
 --           targets: [{channel, letter, group ("": alone), wait (ms)}],
---           notes: [{channel, status, reason}], timeline: [text]}
+--           notes: [{channel, status, reason, again: when to ask whether it may be told by now, ms; 0: not}],
+--           timeline: [text]}
 --
 -- Returns 1, or 0 where the row was settled before. No TTLs but that of the timeline.
 
@@ -82,11 +84,16 @@ if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then
   return 0
 end
 redis.call('XDEL', KEYS[1], ARGV[2])
-for _, each in ipairs(plan.notes) do note(each.channel, each.status, each.reason) end
+for _, each in ipairs(plan.notes) do
+  note(each.channel, each.status, each.reason)
+  if each.again > 0 then
+    redis.call('ZADD', KEYS[5], 'NX', string.format('%d', each.again), each.channel .. ' ' .. plan.incident)
+  end
+end
 for _, text in ipairs(plan.timeline) do on_timeline(text) end
 
 for i, target in ipairs(plan.targets) do
-  local items, due, line, record = KEYS[1 + 4 * i], KEYS[2 + 4 * i], KEYS[3 + 4 * i], KEYS[4 + 4 * i]
+  local items, due, line, record = KEYS[2 + 4 * i], KEYS[3 + 4 * i], KEYS[4 + 4 * i], KEYS[5 + 4 * i]
   local before = pending(line)
   local newest = before[#before]
   redis.call('SADD', KEYS[4], target.channel)

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from actions.incident import Move, Verdict
 from actions.letters import MESSAGES_KEPT, keys_of
-from actions.message import MessageKind
+from actions.message import Message, MessageKind
 from actions.routing import Timing
 from detectors.finding import Priority
 
@@ -216,3 +216,30 @@ async def test_who_is_untouched_after_hours_is_told_again(redis: Redis, clock: C
     clock.forward(5 * HOUR)
     assert await world.repeats.step() == 0
     assert await redis.exists("bartizan:{act}:repeats") == 0
+
+
+async def test_what_is_still_untouched_when_its_silence_ends_is_told_then(
+    redis: Redis, clock: Clock, chat: Ear
+) -> None:
+    class Silence:
+        is_on = True
+
+        async def muted_by(self, message: Message) -> str | None:
+            return "silence 12" if self.is_on else None
+
+    world = a_world(redis, clock, chat)
+    silence = world.dispatcher.muting = Silence()
+    waiting, over = await opened(world, 2)
+    await world.deliver()
+    await world.moves.move(over.id, Move.DISMISS, ALICE, verdict=Verdict.BENIGN)
+    for _ in range(3):
+        clock.forward(5 * MINUTE)
+        assert await world.repeats.step() == 0
+    silence.is_on = False
+    clock.forward(5 * MINUTE)
+    assert await world.repeats.step() == 1
+    await world.deliver()
+    clock.forward(30 * SECOND)
+    await world.deliver()
+    assert [(m.incident_id, m.kind) for m in chat.heard] == [(waiting.id, MessageKind.OPENED)]
+    assert len([row for row in await deliveries(world) if row[1] == "muted"]) == 2
