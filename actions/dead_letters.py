@@ -89,15 +89,14 @@ class DeadLetters:
             one = await self._find(pipe, dead_id)
             if one.channel not in known:
                 raise ConflictError(f"dead letter {dead_id}: the policy has no channel {one.channel}")
-            items, due, line, record = keys_of(one.channel)
-            number = int(await pipe.hincrby(record, "number", 1))
-            letter = msgspec.structs.replace(one.letter, number=number, attempts=0, since=0, group="")
+            items, due, line, _ = keys_of(one.channel)
+            letter = msgspec.structs.replace(one.letter, attempts=0, since=0, group="")
             begin(pipe)
             pipe.xdel(dead_letters_key(), dead_id)
             pipe.hset(items, one.letter_id, _stored(letter))
             pipe.zadd(due, {one.letter_id: self._now()})
             for incident in _incidents_of(one):
-                pipe.zadd(line, {f"{incident} {number:012d} {one.letter_id}": 0})
+                pipe.zadd(line, {f"{incident} {letter.order} {one.letter_id}": 0})
             self._audit.stage(pipe, actor, "notification.retry", f"letter:{one.letter_id}", before=_seen(one))
             return one
 

@@ -8,7 +8,7 @@ from actions.letters import Counted, Ending, Letters, Note, Outcome, Taken
 from actions.message import Letter, Message, message_about
 from actions.outbox import DeliveryStatus
 from actions.storage import Client, storage_errors
-from actions.told import OPENING, Told, ref_of, superseded
+from actions.told import OPENING, UNTOLD, Told, ref_of, superseded
 
 _decode = msgspec.json.Decoder(Incident).decode
 
@@ -33,6 +33,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     told: dict[str, Told]
     is_log: bool
     """The service's own log gets everything, and is no reader of whom an incident's timeline speaks."""
+
+    @property
+    def untold(self) -> str:
+        """The incident of a part that is dropped because nobody was told what it answers to; "": there is none."""
+        return next((incident_of(part) for part, _, why in self.dropped if why == UNTOLD), "")
 
     def letter(self, taken: Taken) -> Letter:
         """What the channel is handed."""

@@ -6,7 +6,7 @@
 | `bartizan:{act}:channel:CHANNEL` | hash: health, tokens, groups | none | one field per rule and kind, and ten more |
 | `bartizan:{act}:letters:item:CHANNEL` | hash, id to JSON | none | what waits |
 | `bartizan:{act}:letters:due:CHANNEL` | sorted set, id by time | none | what waits |
-| `bartizan:{act}:letters:line:CHANNEL` | sorted set, `INCIDENT NUMBER LETTER` by text | none | what waits |
+| `bartizan:{act}:letters:line:CHANNEL` | sorted set, `INCIDENT ORDER LETTER` by text | none | what waits |
 | `bartizan:{act}:repeats` | sorted set, `CHANNEL INCIDENT` by time | none | one per channel and open incident |
 | `bartizan:{act}:dead_letters` | stream | none | 10,000, the oldest go first |
 
@@ -48,8 +48,8 @@ class Counted(msgspec.Struct, frozen=True):
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """A letter as it is kept. Written by the scripts in lua/ too."""
 
-    number: int
-    """Its place among all of its channel."""
+    order: str
+    """Its place in the lines of its incidents: when its first message was written, as text that sorts."""
     messages: tuple[str, ...]
     """JSON of Message, at most MESSAGES_KEPT."""
     rest: tuple[Counted, ...] = ()
@@ -231,7 +231,7 @@ class Letters:
     async def retry(
         self, taken: Taken, now: int, *, due: int, held_until: int, error: str, notice: bytes
     ) -> tuple[bool, bool]:
-        """Puts a letter off. `held_until`: until then the whole channel rests; 0: it does not.
+        """Puts a letter off. `held_until`: until then the whole channel rests; 0: it does not. `error` "": no attempt.
 
         Answers whether this call did, and whether other channels hear of it. Raises: StorageError.
         """
@@ -242,6 +242,19 @@ class Letters:
         ]
         reply = await self._run("retry_letter", [items, dues, record, outbox_key()], args)
         return bool(reply[0]), bool(reply[1])
+
+    async def has_earlier(self, taken: Taken, incident: str) -> bool:
+        """Whether an older message may still come before this letter: one without letters yet, because its taker may
+        have died, or one of this incident with a letter that was made meanwhile.
+
+        Raises: StorageError.
+        """
+        line = letters_key("line", taken.channel)
+        with storage_errors("looking for earlier messages"):
+            if await self._redis.xrange(outbox_key(), "-", f"({taken.id.partition('.')[0]}", count=1):
+                return True
+            first = await self._redis.zrangebylex(line, f"[{incident} ", f"({incident}!", start=0, num=1)
+        return bool(first) and not text_of(first[0]).endswith(f" {taken.id}")
 
     async def told(self, channel: str, incidents: Sequence[str]) -> list[Told | None]:
         """What a channel was told of each of these. Raises: StorageError."""

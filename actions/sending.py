@@ -167,6 +167,13 @@ class Sender:
         """Sends one letter, if it is still true, and ends it or puts it off. Raises: StorageError."""
         channel = self.channels.get(taken.channel)
         reading = await read_state(self._redis, self._letters, taken, is_log=taken.channel == LOG)
+        if reading.untold:
+            if await self._letters.has_earlier(taken, reading.untold):
+                due = self._now() + FIRST_BACKOFF_MS
+                await self._letters.retry(taken, self._now(), due=due, held_until=0, error="", notice=b"")
+                return
+            # nothing can come before it any more, but something may have since it was read
+            reading = await read_state(self._redis, self._letters, taken, is_log=taken.channel == LOG)
         if channel is None or not reading.current:
             if not reading.current:
                 await self._end(taken, reading, "superseded")

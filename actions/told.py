@@ -30,6 +30,9 @@ UNANSWERED = frozenset({MessageKind.ESCALATED, MessageKind.OVERDUE})
 """Kinds that say that nobody has acknowledged it."""
 
 
+UNTOLD = "superseded: nobody was told here that it was open"
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """The last that one channel was told of one incident."""
 
@@ -81,7 +84,7 @@ def superseded(kind: MessageKind, episode: int, incident: Incident | None, told:
             return f"superseded: {incident.status} meanwhile"
     elif kind in ENDING or kind in (MessageKind.ACKNOWLEDGED, MessageKind.MITIGATED):
         if not is_told:
-            return "superseded: nobody was told here that it was open"
+            return UNTOLD
         if kind not in ENDING and not is_open:
             return f"superseded: {incident.status} meanwhile"
     return ""

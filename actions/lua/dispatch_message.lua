@@ -7,9 +7,9 @@
 -- KEYS[4] set     names of channels that have ever had a letter
 -- KEYS[5] sorted set  "CHANNEL INCIDENT" by the time at which it is told again, ms
 -- then for each target, in the order of the plan:
---   hash        letters: id to JSON {number, messages, rest, attempts, since, created, group}
+--   hash        letters: id to JSON {order, messages, rest, attempts, since, created, group}
 --   sorted set  letters by the time they are due, ms; +inf: behind another letter of the same incident
---   sorted set  "INCIDENT NUMBER LETTER" by text: the line of each incident
+--   sorted set  "INCIDENT ORDER LETTER" by text: the line of each incident
 --   hash        the channel's record; field "group:GROUP" is "LETTER NEXT", the letter that still waits for others, and
 --               before when (ms) the next one may not leave
 --
@@ -41,32 +41,34 @@ local function line_of(incident)
   return '[' .. incident .. ' ', '(' .. incident .. '!'
 end
 
-local function next_number(record)
-  return redis.call('HINCRBY', record, 'number', 1)
+-- Letters are in the order in which their first messages were written, not dispatched: a row may be taken over late.
+local function order_of(letter)
+  local ms, count = string.match(letter, '^(%d+)%-(%d+)')
+  return string.format('%015d%06d', tonumber(ms), tonumber(count))
 end
 
-local function wait_in_line(line, number, letter)
+local function wait_in_line(line, order, letter)
   if plan.incident ~= '' then
-    redis.call('ZADD', line, 0, string.format('%s %012d %s', plan.incident, number, letter))
+    redis.call('ZADD', line, 0, plan.incident .. ' ' .. order .. ' ' .. letter)
   end
 end
 
-local function create(items, due, line, record, target, at)
-  local number = next_number(record)
-  local letter = {number = number, messages = {ARGV[6]}, attempts = 0, since = 0, created = now, group = target.group}
+local function create(items, due, line, target, at)
+  local order = order_of(target.letter)
+  local letter = {order = order, messages = {ARGV[6]}, attempts = 0, since = 0, created = now, group = target.group}
   redis.call('HSET', items, target.letter, cjson.encode(letter))
   redis.call('ZADD', due, string.format('%d', at), target.letter)
-  wait_in_line(line, number, target.letter)
+  wait_in_line(line, order, target.letter)
 end
 
--- The letters of this incident that have not been sent: {number, id}, in their order.
+-- The letters of this incident that have not been sent: {order, id}, in their order.
 local function pending(line)
   if plan.incident == '' then return {} end
   local found = {}
   local low, high = line_of(plan.incident)
   for _, member in ipairs(redis.call('ZRANGEBYLEX', line, low, high)) do
-    local number, letter = string.match(member, '^%S+ (%d+) (.+)$')
-    found[#found + 1] = {tonumber(number), letter}
+    local order, letter = string.match(member, '^%S+ (%d+) (.+)$')
+    found[#found + 1] = {order, letter}
   end
   return found
 end
@@ -101,7 +103,7 @@ for i, target in ipairs(plan.targets) do
     for _, each in ipairs(before) do
       if plan.hurry and waits(items, record, each[2]) then redis.call('ZADD', due, 'LT', now, each[2]) end
     end
-    create(items, due, line, record, target, now)
+    create(items, due, line, target, now)
   elseif newest and waits(items, record, newest[2]) then
     note(target.channel, 'superseded', 'grouped: the letter that waits shows it')
     on_timeline('not told through ' .. target.channel .. ': grouped, the letter that waits shows it')
@@ -112,10 +114,10 @@ for i, target in ipairs(plan.targets) do
     local letter = text and cjson.decode(text)
     if not letter then
       local at = math.max(now + target.wait, tonumber(next_at))
-      create(items, due, line, record, target, at)
+      create(items, due, line, target, at)
       redis.call('HSET', record, field, target.letter .. ' ' .. next_at)
-    elseif newest and newest[1] > letter.number then
-      create(items, due, line, record, {letter = target.letter, group = ''}, now)
+    elseif newest and newest[1] > letter.order then
+      create(items, due, line, {letter = target.letter, group = ''}, now)
     else
       if #letter.messages < tonumber(ARGV[7]) then
         letter.messages[#letter.messages + 1] = ARGV[6]
@@ -124,7 +126,7 @@ for i, target in ipairs(plan.targets) do
         letter.rest[#letter.rest + 1] = {incident = plan.incident, kind = plan.kind, episode = plan.episode}
       end
       redis.call('HSET', items, open, cjson.encode(letter))
-      wait_in_line(line, letter.number, open)
+      wait_in_line(line, letter.order, open)
     end
   end
 end

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] hash        letters: id to JSON
 -- KEYS[2] sorted set  letters by the time they are due, ms
--- KEYS[3] sorted set  "INCIDENT NUMBER LETTER" by text: the line of each incident
+-- KEYS[3] sorted set  "INCIDENT ORDER LETTER" by text: the line of each incident
 -- KEYS[4] hash        the channel's record
 -- KEYS[5] stream      notifications, the log of deliveries
 -- KEYS[6] stream      dead letters
@@ -35,7 +35,7 @@ end
 
 for i, each in ipairs(plan.incidents) do
   local timeline, told = KEYS[7 + 2 * i], KEYS[8 + 2 * i]
-  redis.call('ZREM', KEYS[3], string.format('%s %012d %s', each.incident, letter.number, id))
+  redis.call('ZREM', KEYS[3], each.incident .. ' ' .. letter.order .. ' ' .. id)
   local low, high = '[' .. each.incident .. ' ', '(' .. each.incident .. '!'
   local follower = redis.call('ZRANGEBYLEX', KEYS[3], low, high, 'LIMIT', 0, 1)[1]
   if follower then

@@ -1,4 +1,4 @@
--- Puts one letter off after an attempt that failed for now.
+-- Puts one letter off: after an attempt that failed for now, or because it was not its time yet.
 --
 -- KEYS[1] hash        letters: id to JSON
 -- KEYS[2] sorted set  letters by the time they are due, ms
@@ -7,7 +7,7 @@
 --
 -- ARGV[1] the letter's id   ARGV[2] now, ms   ARGV[3] attempts when it was taken   ARGV[4] when it is due again, ms
 -- ARGV[5] until when the whole channel is left alone, ms; 0: it is not, and else no attempt is spent
--- ARGV[6] the error   ARGV[7] failing for so long makes a channel unhealthy, ms
+-- ARGV[6] the error, "": there was no attempt, and none is spent   ARGV[7] failing for so long makes a channel unhealthy, ms
 -- ARGV[8] message for other channels, JSON, or ""   ARGV[9] at most one in so long, ms
 --
 -- Returns {1 or 0 where somebody else has it by now, 1 where a notice was written}. No TTLs.
@@ -16,6 +16,12 @@ local now, text = tonumber(ARGV[2]), redis.call('HGET', KEYS[1], ARGV[1])
 local letter = text and cjson.decode(text)
 if not letter or letter.attempts ~= tonumber(ARGV[3]) then
   return {0, 0}
+end
+if ARGV[6] == '' then
+  letter.attempts = letter.attempts - 1
+  redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(letter))
+  redis.call('ZADD', KEYS[2], string.format('%d', tonumber(ARGV[4])), ARGV[1])
+  return {1, 0}
 end
 local held = tonumber(ARGV[5])
 if held > 0 then

@@ -3,7 +3,7 @@
 --
 -- KEYS[1] hash        letters: id to JSON
 -- KEYS[2] sorted set  letters by the time they are due, ms; +inf: behind another letter of the same incident
--- KEYS[3] sorted set  "INCIDENT NUMBER LETTER" by text: the line of each incident
+-- KEYS[3] sorted set  "INCIDENT ORDER LETTER" by text: the line of each incident
 -- KEYS[4] hash        the channel's record
 --
 -- ARGV[1] now, ms   ARGV[2] lease, ms   ARGV[3] letters a minute, 0: any   ARGV[4] burst   ARGV[5] group interval, ms

@@ -40,7 +40,7 @@ async def test_a_dead_letter_is_sent_again_and_the_audit_says_by_whom(
     )
 
 
-async def test_one_that_was_sent_again_is_behind_what_waits_of_its_incident(
+async def test_one_that_is_sent_again_goes_before_what_was_written_later_of_its_incident(
     world: World, ear: Ear, dead: list[str], clock: Clock
 ) -> None:
     ear.failure = DeliveryError("503", permanent=False)
@@ -48,10 +48,10 @@ async def test_one_that_was_sent_again_is_behind_what_waits_of_its_incident(
     await world.deliver()
     ear.failure = None
     await world.dead_letters.retry(dead[0], ALICE, known=KNOWN)
-    assert await world.deliver() == 0
+    assert await world.deliver() == 1
     clock.forward(2_000)
     await world.deliver()
-    assert [m.kind for m in ear.heard] == [MessageKind.UPDATE, MessageKind.OPENED]
+    assert [m.kind for m in ear.heard] == [MessageKind.OPENED, MessageKind.UPDATE]
 
 
 async def test_all_of_a_channel_are_sent_again_oldest_first(world: World, ear: Ear, dead: list[str]) -> None:

@@ -5,10 +5,13 @@ from collections import Counter
 import pytest
 from acting import Clock, Ear
 from crashes import Fault, crash_at_each_step
-from delivering import a_world, deliveries, lines, opened
+from delivering import a_message, a_world, deliveries, lines, opened, write
 from redis.asyncio import Redis
 
-from actions.letters import keys_of
+from actions.dispatch import GROUP
+from actions.letters import keys_of, outbox_key
+from actions.message import MessageKind
+from actions.storage import ensure_group
 from actions.world import World
 from detectors.errors import DeliveryError
 from detectors.finding import Severity
@@ -60,6 +63,27 @@ async def test_a_crash_at_any_step_loses_no_letter_and_records_each_once(
     struck = await crash_at_each_step(fault, frail, prepare=prepare, run=run, take_over=take_over, way=way)
     await check(receivers[0].world(redis, clock, "last"), receivers[0], most=1)
     assert struck > 20, "every step was interrupted once"
+
+
+async def test_a_move_waits_for_the_opening_that_a_dead_process_has_in_hand(
+    redis: Redis, clock: Clock
+) -> None:
+    ear = Ear("pager")
+    world = a_world(redis, clock, ear, types={"pager": "pagerduty"})
+    await opened(world)
+    await ensure_group(redis, outbox_key(), GROUP)
+    await redis.xreadgroup(GROUP, "dead", {outbox_key(): ">"})
+    await write(world, a_message(kind=MessageKind.ACKNOWLEDGED))
+    for _ in range(3):
+        await world.deliver()
+        clock.forward(1_000)
+    assert (ear.heard, await deliveries(world)) == ([], [])
+    assert (await world.channel_health.all({"pager"}))[0].failing_since is None
+    world.dispatcher.claim_idle_ms = 0
+    await world.deliver()
+    clock.forward(1_000)
+    await world.deliver()
+    assert [m.kind for m in ear.heard] == [MessageKind.OPENED, MessageKind.ACKNOWLEDGED]
 
 
 async def check(world: World, receivers: Half, most: int) -> None:
