@@ -21,6 +21,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from actions.message import Message, MessageKind
+from actions.response_plan import Campaign, ResponsePlan
 from actions.routing import Routes
 from actions.world import World
 from app.embedded_redis import find_binary
@@ -211,7 +212,10 @@ async def _run(redis_url: str, seed: int) -> Outcome:
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     redis = Redis.from_url(redis_url)
-    world = World.make(redis, wall_clock_ms, routes=Routes(types=dict.fromkeys(CHANNELS, "webhook")))
+    # Incidents of their own: a campaign would make one message of many.
+    plan = ResponsePlan(campaign=Campaign(subjects=10_000))
+    routes = Routes(types=dict.fromkeys(CHANNELS, "webhook"))
+    world = World.make(redis, wall_clock_ms, routes=routes, plan=plan)
     names = (*CHANNELS, DEAD_CHANNEL)
     started = receiver.begun = time.monotonic()
     wanted = await write_messages(world)
