@@ -20,6 +20,7 @@ from redis.asyncio.client import Pipeline
 from actions.incident import Incident
 from actions.incident_status import IncidentStatus
 from actions.response_plan import Campaign
+from actions.runbook import BRAKE_RULE, REPORTED_RULE
 from actions.storage import DAY_MS, act_key, short, text_of
 from detectors.finding import Severity
 
@@ -29,6 +30,8 @@ NEWS_WINDOW_MS = 10 * 60_000
 which also means "this is no longer one attacker at a time": the first hundred can still be read one by one."""
 CAMPAIGN_MARK = "*"
 """How the dedup key of a campaign begins; a rule's name never does."""
+NEVER_GATHERED = frozenset({BRAKE_RULE, REPORTED_RULE})
+"""Rules whose subjects are not somebody's attack: each is a problem of its own."""
 MEMBERS_KEPT = 10_000
 MEMBERS_TTL_MS = 400 * DAY_MS
 MEMBERS_READ = 200

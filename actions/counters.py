@@ -6,10 +6,10 @@ from typing import Protocol
 class Counters(Protocol):
     """Counts things that happened.
 
-    Names and labels: `findings` (rule, mode), `blocks` (rule, outcome), `incidents` (rule, result: opened or
-    joined), `action_failures` (action), `messages` (channel, result), `blocks_expired`, `findings_dead`,
-    `storage_errors` (where), `bot_checks` (result: yes, no, unanswered, not_asked). Labels are names of ours, never
-    text from logs.
+    Names and labels: `findings` (rule, mode), `blocks` (rule, outcome), `incidents` (rule, result: opened, joined,
+    recovered or reopened), `action_failures` (action), `messages` (channel, result), `blocks_expired`,
+    `findings_dead`, `storage_errors` (where), `bot_checks` (result: yes, no, unanswered, not_asked). Labels are names
+    of ours, never text from logs.
     """
 
     def count(self, name: str, amount: int = 1, /, **labels: str) -> None:

@@ -40,9 +40,9 @@ def merged_of(finding: Finding, *others: Finding) -> Finding:
     count = sum(f.count for f in findings)
     first_at, at = min(f.first_at for f in findings), max(f.at for f in findings)
     evidence = _newest(e for f in findings for e in f.evidence)
-    total = sum(f.total for f in findings)
+    total, measured = sum(f.total for f in findings), max(f.measured for f in findings)
     merged = msgspec.structs.replace(
-        finding, count=count, total=total, first_at=first_at, at=at, evidence=evidence
+        finding, count=count, total=total, measured=measured, first_at=first_at, at=at, evidence=evidence
     )
     return msgspec.structs.replace(merged, why=why(merged))
 
@@ -67,14 +67,14 @@ class Held:
 
     def must_wait(self, finding: Finding, now: int) -> bool:
         """Whether one like it was handled within HOLD_MS, or waits already. In mode observe nothing waits."""
-        if finding.mode == Mode.OBSERVE:
+        if finding.mode == Mode.OBSERVE or finding.recovered:
             return False
         key = _key_of(finding)
         return key in self._rows or not self._is_over(key, now)
 
     def note_handled(self, finding: Finding, now: int) -> None:
         """From now on findings like this one wait for HOLD_MS. Forgets whom that was said of longer ago."""
-        if finding.mode == Mode.OBSERVE:
+        if finding.mode == Mode.OBSERVE or finding.recovered:
             return
         key = _key_of(finding)
         self._handled_at.pop(key, None)
@@ -108,6 +108,11 @@ class Held:
     def take_all(self) -> list[list[Row]]:
         """Gives out everything."""
         return [self._give_out(key) for key in list(self._rows)]
+
+    def take_before(self, finding: Finding) -> list[Row]:
+        """Gives out what is held about a subject that has recovered: it happened before, so it is handled before."""
+        key = _key_of(msgspec.structs.replace(finding, recovered=False))
+        return self._give_out(key) if key in self._rows else []
 
     def clear(self) -> None:
         """Drops what is held, because the stream is about to deliver it again."""
@@ -149,6 +154,7 @@ def _key_of(finding: Finding) -> Hashable:
         finding.subject_kind,
         finding.place,
         finding.shared_users,
+        finding.recovered,
         finding.references,
         finding.mode,
         finding.actions,

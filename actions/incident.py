@@ -158,8 +158,8 @@ class Entry(msgspec.Struct, frozen=True):
     kind: str
     """created, event_attached, member_added, severity_changed, acknowledged, escalated, sla_breached, mitigated,
     resolved, dismissed, merged, reopened, closed, action_taken, action_failed, action_skipped, action_reverted,
-    evidence_added, notified, notify_failed, not_notified, comment, edited, checklist, followup_added, followup_done,
-    status_published."""
+    action_reviewed, recovering, evidence_added, notified, notify_failed, not_notified, comment, edited, checklist,
+    followup_added, followup_done, status_published."""
     text: str
     data: Any = None
     pinned: bool = False

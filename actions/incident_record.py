@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 from redis.asyncio.client import Pipeline
 
+from actions.audit import SYSTEM, Actor, Audit
+from actions.checksums import checksum_of_all
 from actions.incident import Incident
 from actions.incident_changes import moved
 from actions.incident_keys import incidents_key, stage_incident
@@ -27,19 +29,29 @@ INDEX_KEPT_MS = 800 * DAY_MS
 class IncidentRecord:
     """Writes timelines and messages of incidents."""
 
-    def __init__(self, now: Callable[[], int], timeline: Timeline, outbox: Outbox) -> None:
+    def __init__(self, now: Callable[[], int], timeline: Timeline, outbox: Outbox, audit: Audit) -> None:
         self._now = now
+        self._audit = audit
         self._timeline = timeline
         self._outbox = outbox
 
-    def opened(self, pipe: Pipeline, incident: Incident, finding: Finding) -> None:
-        """An incident begins: it is in the index, and on its timeline, with a checksum of its evidence."""
+    def opened(self, pipe: Pipeline, incident: Incident, finding: Finding, actor: Actor) -> None:
+        """An incident begins: indexed, on its timeline with a checksum of its evidence, audited if reported."""
         now = incident.triggered_at
         pipe.zadd(incidents_key("index"), {f"{now:013d}:{incident.id}": 0})
         pipe.zremrangebylex(incidents_key("index"), "-", f"({max(0, now - INDEX_KEPT_MS):013d}")
+        data = {
+            **_finding_data(finding),
+            "evidence_count": len(incident.evidence),
+            "evidence_sha256": checksum_of_all(incident.evidence),
+        }
         self._timeline.stage(
-            pipe, incident.id, "created", incident.why, at=finding.at, data=_finding_data(finding)
+            pipe, incident.id, "created", incident.why, actor=actor, at=finding.at, data=data
         )
+        if actor != SYSTEM:
+            after = {"title": incident.title, "severity": incident.severity}
+            target = f"incident:{incident.id}"
+            self._audit.stage(pipe, actor, "incident.report", target, after=after, reason=incident.why)
 
     def joined(
         self, pipe: Pipeline, old: Incident, new: Incident, finding: Finding, *, is_new: bool

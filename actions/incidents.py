@@ -12,6 +12,7 @@ import msgspec
 from redis.asyncio.client import Pipeline
 
 from actions import campaigns
+from actions.audit import SYSTEM, Actor
 from actions.counters import Counters, NoCounters
 from actions.held import merged_of
 from actions.incident import Entity, Incident, Opened
@@ -60,6 +61,7 @@ class Incidents(IncidentReader):
         tell: bool = False,
         immediate: bool = False,
         entities: tuple[Entity, ...] | None = None,
+        actor: Actor = SYSTEM,
     ) -> Opened:
         """Opens the incident of these findings of one rule and subject, or joins theirs that is open.
 
@@ -68,7 +70,8 @@ class Incidents(IncidentReader):
         always for an opened incident; for a joined one it is marked `update`, and only the first and then at most
         one per ten minutes and incident is written. Where a rule opens too many, they and what it finds next are one
         campaign (campaigns.py), of which people are told whatever `tell` says once it is a flood. `immediate` makes
-        the incident P0, critical, and its message immediate. `entities` replaces those read from the findings.
+        the incident P0, critical, and its message immediate. `entities` replaces those read from the findings;
+        `actor` is the person who reported it.
         Raises: StorageError.
         """
         findings = (finding, *others)
@@ -105,7 +108,7 @@ class Incidents(IncidentReader):
                     entities=entities,
                 )
                 begin(pipe)
-                incident = self._stage_opening(pipe, incident, news, absorbed, tell)
+                incident = self._stage_opening(pipe, incident, news, absorbed, tell, actor)
             else:
                 is_new = other.is_campaign and not await campaigns.has_member(pipe, other, finding.subject)
                 begin(pipe)
@@ -187,6 +190,8 @@ class Incidents(IncidentReader):
 
         It joins where the campaign knows its subject, or lately had news, or where too many are new again.
         """
+        if finding.rule in campaigns.NEVER_GATHERED:
+            return None, []
         limit, window_ms = campaigns.bounds_for(severity, self.plan.campaign)
         since = self._now() - window_ms
         home = incidents_key("open", campaigns.campaign_dedup(finding.rule))
@@ -206,7 +211,13 @@ class Incidents(IncidentReader):
         return None, [incident for incident in known if campaigns.can_be_absorbed(incident)]
 
     def _stage_opening(
-        self, pipe: Pipeline, incident: Incident, finding: Finding, absorbed: list[Incident], tell: bool
+        self,
+        pipe: Pipeline,
+        incident: Incident,
+        finding: Finding,
+        absorbed: list[Incident],
+        tell: bool,
+        actor: Actor,
     ) -> Incident:
         now = incident.triggered_at
         if absorbed:
@@ -219,7 +230,7 @@ class Incidents(IncidentReader):
             incident = msgspec.structs.replace(incident, version=1)
         else:
             campaigns.stage_news(pipe, incident, now)
-        self._record.opened(pipe, incident, finding)
+        self._record.opened(pipe, incident, finding, actor)
         if tell or any(other.told_at is not None for other in absorbed) or campaigns.is_a_flood(incident):
             pipe.set(incidents_key("told", finding.id), b"1", px=DONE_TTL_MS)
             incident = self._told(incident)

@@ -4,7 +4,8 @@ A finding is taken off its stream only when all its actions are done, so a crash
 taken again. Every action is idempotent, so that twice is once. Those about somebody who was dealt with within the
 last second are held and merged (held.py), so that a flood about known ones does not delay the first about another.
 Those that block, or are immediate, are taken out of turn where many others wait (Intake.urgent); those about somebody
-who claims to be a well-known bot wait for the DNS beside (beside.py), so that no name server makes others wait.
+who claims to be a well-known bot wait for the DNS beside (beside.py), so that no name server makes others wait. One
+that says that its subject has recovered runs no action: it resolves the incident (recovery.py).
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from actions import alert_admin, block_ip, create_incident, investigate
+from actions import alert_admin, block_ip, create_incident, investigate, recovery
 from actions.held import Row, merged_of
 from actions.incident import Incident
 from actions.intake import Entries, Intake
@@ -22,7 +23,7 @@ from actions.spared import judge_again
 from actions.verified_bots import Claim
 from actions.world import World
 from detectors.errors import StorageError
-from detectors.finding import Action, Finding, Mode
+from detectors.finding import TELLING, Action, Finding, Mode
 
 CLAIM_IDLE_MS = 5_000
 """A finding that its taker has left for so long is taken by another. Handling one takes milliseconds, holding it one
@@ -44,8 +45,6 @@ ACTIONS: dict[Action, Run] = {
     Action.CREATE_INCIDENT: create_incident.run,
     Action.CREATE_INCIDENT_IMMEDIATE: create_incident.run_immediate,
 }
-TELLING = frozenset({Action.ALERT_ADMIN, Action.CREATE_INCIDENT, Action.CREATE_INCIDENT_IMMEDIATE})
-"""The actions that tell people; the others work quietly, and their incident shows what they did."""
 
 log = structlog.get_logger("bartizan.responder")
 
@@ -70,6 +69,7 @@ class Responder:
         self._world = world
         self._intakes = [Intake(world, shard, consumer, claim_idle_ms) for shard in range(shards)]
         self._actions = ACTIONS if actions is None else actions
+        self._turned_at: dict[int, int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; outlives every outage of Redis.
@@ -79,10 +79,16 @@ class Responder:
         """
         async with asyncio.TaskGroup() as tasks:
             for shard, intake in enumerate(self._intakes):
-                tasks.create_task(self._follow(intake, stop), name=f"responder-{shard}")
+                tasks.create_task(self._follow(shard, intake, stop), name=f"responder-{shard}")
             tasks.create_task(self._repeat("sweeping", self.sweep, stop), name="sweeper")
             tasks.create_task(self._repeat("delivering", self._deliver, stop), name="outbox")
             tasks.create_task(self._repeat("judging bots", self.judge_bots_again, stop), name="bots")
+
+    def quiet_ms(self, now: int) -> int | None:
+        """For how long the shard that has been left the longest has not had its turn; None where one never had."""
+        if len(self._turned_at) < len(self._intakes):
+            return None
+        return max(0, now - min(self._turned_at.values()))
 
     async def drain(self) -> int:
         """Handles every finding that waits or was left behind, and delivers the messages; says how many findings.
@@ -104,12 +110,13 @@ class Responder:
         return handled
 
     async def sweep(self) -> None:
-        """Ends what is over (blocks, proposals, allowlist entries), and lets the incidents' clocks strike.
+        """Ends what is over (blocks, proposals, allowlist entries, incidents), and lets the incidents' clocks strike.
 
         Raises: StorageError.
         """
         ended = await self._world.blocklist.expire_due()
         await self._world.allowlist.expire_due()
+        await recovery.resolve_lasting(self._world)
         if ended:
             self._world.counters.count("blocks_expired", ended)
         await self._world.clocks.strike()
@@ -126,12 +133,17 @@ class Responder:
         Raises: StorageError; then they must be handled again, in any company.
         """
         world, merged = self._world, merged_of(finding, *others)
+        if finding.recovered:
+            await self._recover(finding, *others)
+            return
         world.counters.count("findings", 1 + len(others), rule=finding.rule, mode=finding.mode.value)
         if finding.mode == Mode.OBSERVE:
             for observed in (finding, *others):
                 await world.observed.record(observed)
             return
         await world.neighbours.remember(merged)
+        if await recovery.is_history(world, merged):
+            return
         opened = await world.incidents.open_or_join(
             finding,
             *others,
@@ -141,6 +153,13 @@ class Responder:
         merged = msgspec.structs.replace(merged, id=opened.finding_id)
         for action in finding.actions:
             await self._act(action, merged, opened.incident)
+        await recovery.settle(world, merged)
+
+    async def _recover(self, *findings: Finding) -> None:
+        """Resolves what has recovered; in mode observe there is nothing to resolve."""
+        for finding in findings:
+            if finding.mode != Mode.OBSERVE:
+                await recovery.resolve_recovered(self._world, finding)
 
     async def _act(self, action: Action, finding: Finding, incident: Incident) -> None:
         try:
@@ -154,7 +173,7 @@ class Responder:
             once = f"{finding.id} {action} failed"
             await self._world.timeline.note_once(incident.id, once, "action_failed", text)
 
-    async def _follow(self, intake: Intake, stop: asyncio.Event) -> None:
+    async def _follow(self, shard: int, intake: Intake, stop: asyncio.Event) -> None:
         """Takes one shard's findings until stopped; starts over, slower each time, while Redis is away."""
         pause_s, prepared = 0.1, False
         try:
@@ -164,6 +183,7 @@ class Responder:
                         await self._prepare(intake)
                         prepared = True
                     await self._turn(intake)
+                    self._turned_at[shard] = self._world.now()
                     pause_s = 0.1
                 except StorageError as error:
                     self._warn("findings wait", error, again_in_s=pause_s)
@@ -238,18 +258,21 @@ class Responder:
 
     async def _handle_new(self, intake: Intake, entries: Entries) -> None:
         """Handles the first finding about each subject, the urgent ones before others, and holds the rest."""
-        firsts, now = [], self._world.now()
+        firsts: list[list[Row]] = []
+        now = self._world.now()
         for entry_id, fields in entries:
             row = await intake.read(entry_id, fields)
             if row is None:
                 continue
+            if row.finding.recovered and (before := intake.held.take_before(row.finding)):
+                firsts.append(before)
             if intake.held.must_wait(row.finding, now):
                 intake.held.hold(row)
             else:
                 intake.held.note_handled(row.finding, now)
-                firsts.append(row)
-        for row in sorted(firsts, key=lambda row: _turn_of(row.finding)):
-            await self._handle_rows(intake, [row])
+                firsts.append([row])
+        for rows in sorted(firsts, key=lambda rows: _turn_of(rows[0].finding)):
+            await self._handle_rows(intake, rows)
 
     async def _handle_due(self, intake: Intake) -> None:
         """Handles some of the findings that were held for long enough, and more where too much is held."""

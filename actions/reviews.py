@@ -18,10 +18,12 @@ from actions.block_keys import (
     changes_key,
     index_member,
 )
+from actions.block_traces import stage_trace
 from actions.blocklist import Blocklist, decode_block, decode_decision
 from actions.errors import ConflictError, RefusedError, UnknownError
 from actions.networks import holds, network_of
 from actions.storage import DAY_MS, Client, begin, change, pages_of_hash, storage_errors
+from actions.timeline import Timeline
 
 GRACE_MS = DAY_MS
 """How long a rejected subject is spared by the rule that was wrong about it."""
@@ -52,6 +54,7 @@ class Reviews:
         blocklist: Blocklist,
         allowlist: Allowlist,
         audit: Audit,
+        timeline: Timeline,
         *,
         grace_ms: int = GRACE_MS,
     ) -> None:
@@ -60,6 +63,7 @@ class Reviews:
         self._blocklist = blocklist
         self._allowlist = allowlist
         self._audit = audit
+        self._timeline = timeline
         self.grace_ms = grace_ms
 
     async def unblock(self, id_or_value: str, actor: Actor, reason: str = "") -> Block:
@@ -226,6 +230,7 @@ class Reviews:
             self._stage(pipe, old, new)
             self._stage_verdict(pipe, old, new, taken)
             self._audit.stage(pipe, actor, action, f"block:{block_id}", before=old, after=new, reason=reason)
+            stage_trace(pipe, self._timeline, old, new, actor, reason)
             return new
 
         watched = [key, allowlist_version_key()]

@@ -23,6 +23,17 @@ _BRAKE = Guide(
     ),
     wrong="A list of bad addresses that you imported, or a test under load: raise `brake` in the policy.",
 )
+REPORTED_RULE = "reported"
+"""The rule of the incidents that people report (reported.py)."""
+_REPORTED = Guide(
+    what="A person reported it: its title and first line are theirs.",
+    needs="Nothing: no log shows it, or not yet.",
+    check="Ask who reported it (the first line of the timeline) what they saw, when, and who else is affected.",
+    act="Acknowledge it, say on the timeline what is known, and grade it by hand if it is worse than it was reported.",
+    wrong="A misunderstanding: dismiss it as benign, with a note that says what it was.",
+)
+
+_OURS = {BRAKE_RULE: _BRAKE, REPORTED_RULE: _REPORTED}
 
 
 class Runbook(msgspec.Struct, frozen=True):
@@ -36,5 +47,5 @@ class Runbook(msgspec.Struct, frozen=True):
 
 def runbook_of(rule: str, title: str = "") -> Runbook:
     """What the incidents of a rule mean. `title`: for a rule of the operator's own, what they call it."""
-    guide = _BRAKE if rule == BRAKE_RULE else guide_of(rule, title)
+    guide = _OURS.get(rule) or guide_of(rule, title)
     return Runbook(guide.what, guide.check, guide.act, guide.wrong)

@@ -14,7 +14,10 @@ from actions.incident_moves import IncidentMoves
 from actions.incident_record import IncidentRecord
 from actions.incident_work import IncidentWork
 from actions.incidents import Incidents
+from actions.maintenance_notices import MaintenanceNotices
+from actions.maintenance_windows import Maintenance
 from actions.message import Channel
+from actions.muting import Muting
 from actions.neighbours import Neighbours
 from actions.networks import Network, NeverBlock
 from actions.observed import Observed
@@ -22,6 +25,7 @@ from actions.outbox import LogChannel, Outbox
 from actions.response_plan import ResponsePlan
 from actions.reverse_dns import ReverseDns
 from actions.reviews import GRACE_MS, Reviews
+from actions.silences import Silences
 from actions.storage import Client
 from actions.timeline import Timeline
 from actions.verified_bots import VerifiedBots
@@ -51,6 +55,10 @@ class World:
     observed: Observed
     geo: Geo
     verified_bots: VerifiedBots
+    silences: Silences
+    maintenance: Maintenance
+    muting: Muting
+    notices: MaintenanceNotices
 
     @classmethod
     def make(
@@ -74,7 +82,8 @@ class World:
         `never_block` None: the special networks only. It is asked at every block, so that it may read the
         current policy. `consumer`: this process's name, different from every other's. When the policy changes:
         set `incidents.plan`, `blocklist.brake_limit`, `blocklist.brake_window_ms`, `reviews.grace_ms`,
-        `verified_bots.is_on` and `verified_bots.on_dns_failure`. `dns` None: the system's name servers.
+        `verified_bots.is_on`, `verified_bots.on_dns_failure`, `maintenance.planned`, `muting.host_rules` and
+        `notices.settings`. `dns` None: the system's name servers.
         """
         counters, geo = counters or NoCounters(), geo or Geo()
         audit = Audit(redis, now)
@@ -89,8 +98,9 @@ class World:
         )
         timeline = Timeline(redis, now)
         outbox = Outbox(redis, now, consumer=consumer, channels=channels, counters=counters)
-        record = IncidentRecord(now, timeline, outbox)
+        record = IncidentRecord(now, timeline, outbox, audit)
         incidents = Incidents(redis, now, record, counters, plan)
+        silences, maintenance = Silences(redis, now, audit), Maintenance(redis, now, audit)
         return cls(
             redis=redis,
             now=now,
@@ -98,7 +108,7 @@ class World:
             audit=audit,
             allowlist=allowlist,
             blocklist=blocklist,
-            reviews=Reviews(redis, now, blocklist, allowlist, audit, grace_ms=grace_ms),
+            reviews=Reviews(redis, now, blocklist, allowlist, audit, timeline, grace_ms=grace_ms),
             feed=Feed(redis),
             timeline=timeline,
             outbox=outbox,
@@ -111,4 +121,8 @@ class World:
             observed=Observed(redis),
             geo=geo,
             verified_bots=VerifiedBots(redis, now, dns or ReverseDns(), counters),
+            silences=silences,
+            maintenance=maintenance,
+            muting=Muting(silences, maintenance),
+            notices=MaintenanceNotices(redis, now, outbox, maintenance),
         )

@@ -12,6 +12,8 @@ import typer
 from app.cli_blocks import allow, blocks
 from app.cli_incidents import incidents
 from app.cli_policy import policy
+from app.cli_silences import maintenance, silence
+from app.cli_simulate import simulate
 from app.cli_tokens import tokens
 from detectors.errors import BartizanError
 
@@ -25,8 +27,11 @@ app = typer.Typer(
 app.add_typer(blocks, name="blocks")
 app.add_typer(allow, name="allow")
 app.add_typer(incidents, name="incidents")
+app.add_typer(silence, name="silence")
+app.add_typer(maintenance, name="maintenance")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
+app.add_typer(simulate, name="simulate")
 
 
 @app.command()

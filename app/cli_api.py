@@ -1,10 +1,13 @@
 """The service as the command line sees it: its HTTP API, with the permissions and audit of any caller."""
 
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from app.settings import Settings, load_settings
 from detectors.errors import BartizanError
+
+if TYPE_CHECKING:
+    import httpx
 
 TIMEOUT_S = 10.0
 
@@ -42,6 +45,14 @@ class Api:
 
     def call(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
         """The decoded answer; None where it has no body. Raises: ApiError."""
+        answer = self._request(method, path, params, body)
+        return answer.json() if answer.content else None
+
+    def text(self, path: str, params: dict[str, Any] | None = None) -> str:
+        """The answer as text, for what is not JSON. Raises: ApiError."""
+        return self._request("GET", path, params, None).text
+
+    def _request(self, method: str, path: str, params: dict[str, Any] | None, body: Any) -> "httpx.Response":
         import httpx
 
         wanted = {key: value for key, value in (params or {}).items() if value is not None}
@@ -50,7 +61,7 @@ class Api:
         except httpx.HTTPError as error:
             raise ApiError(f"{self._url} does not answer: {error or type(error).__name__}") from error
         if answer.is_success:
-            return answer.json() if answer.content else None
+            return answer
         try:
             said = answer.json()
             detail = said.get("detail") or said.get("title")

@@ -199,6 +199,10 @@ def explain_rule(rule: "Rule") -> dict[str, Any]:
         Kind.SCORE: f"{rule.threshold} points in {window}, fading after it, per {per}",
         Kind.NEWCOMER: f"{rule.threshold} in {window} and then one from a new network, per {per}",
         Kind.TRAVEL: f"two in {window} too far apart for their time, per {per}",
+        Kind.PERCENTILE: (
+            f"the {rule.percentile}th percentile of at least {rule.min_volume} in {window} above "
+            f"{format_duration(rule.threshold)}, per {per}"
+        ),
         Kind.SHARED: "never",
     }[rule.kind]
     actions = []

@@ -11,6 +11,7 @@ _NAMES = {
 }
 _PART = re.compile(r"(\d{1,9})\s*([a-z]+)\s*")
 _RATE = re.compile(r"(\d{1,9})\s*/\s*(\d{0,9}\s*[a-z0-9 ]+)")
+_LATENCY = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)\s*(ms|s)")
 LONGEST_MS = 3650 * UNITS_MS["d"]
 
 
@@ -31,6 +32,17 @@ def parse_duration(text: str) -> int:
     if not 0 < total <= LONGEST_MS:
         raise ValueError(f"{text!r} is not between 1s and 3650d")
     return total
+
+
+def parse_latency(text: str) -> int:
+    """Milliseconds of what an answer may take: `500ms`, `2s`, `1.5s`. Raises: ValueError in words for people."""
+    found = _LATENCY.fullmatch(text.strip().lower())
+    if found is None:
+        raise ValueError(f"{text!r} is not how long an answer takes; write 500ms, 2s or 1.5s")
+    ms = round(float(found[1]) * (1 if found[2] == "ms" else 1000))
+    if not 1 <= ms <= UNITS_MS["h"]:
+        raise ValueError(f"{text!r} is not between 1ms and 3600s")
+    return ms
 
 
 def parse_rate(text: str) -> tuple[int, int | None]:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
+from app.dead_man import Checks, DeadMan
 from app.embedded_redis import EmbeddedRedis, embedded
 from app.health_check import HealthChecker, wait_for_stop
 from app.journal import Journal
@@ -28,6 +29,7 @@ TITLE = "Bartizan"
 DESCRIPTION = "Events in, decisions out. Errors are RFC 9457 problem bodies; times are UTC RFC 3339."
 POLICY_LOOK_S = 1.0
 TOKENS_LOOK_S = 2.0
+NOTICES_LOOK_S = 5.0
 PARENT_LOOK_S = 1.0
 SWITCH_S = 0.001
 """How long a thread that decodes a large body keeps the event loop waiting; it waits several times for one lookup."""
@@ -152,11 +154,15 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
     checker = HealthChecker(
         world.redis, lambda: world.policy.current, lambda batch: world.engine.process(batch), world.now
     )
+    checks = Checks(world.redis, world.responder, world.settings.shards, world.now)
+    dead_man = DeadMan(world.redis, lambda: world.policy.current.dead_man, checks, world.metrics)
     jobs: dict[str, Job] = {
         "follower": follow,
         "policy": _every(POLICY_LOOK_S, watch_policy),
         "tokens": _every(TOKENS_LOOK_S, refresh_tokens),
         "health_check": checker.run,
+        "maintenance": _every(NOTICES_LOOK_S, _notices(world)),
+        "dead_man": dead_man.run,
         "responder": world.responder.run,
     }
     parent = multiprocessing.parent_process()
@@ -169,6 +175,19 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
 
         jobs["parent"] = _every(PARENT_LOOK_S, watch_parent)
     return jobs
+
+
+def _notices(world: AppWorld) -> Callable[[], Awaitable[None]]:
+    """Write the notices of maintenance that are due; while Redis is away they wait."""
+
+    async def write() -> None:
+        try:
+            await world.actions.notices.write_due()
+        except StorageError as error:
+            world.metrics.storage_errors.labels("maintenance").inc()
+            log.warning("maintenance_notices_wait", error=str(error))
+
+    return write
 
 
 def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> Job:

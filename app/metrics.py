@@ -35,12 +35,13 @@ BLOCK_OUTCOMES = (
     *("shared", "verified_bot", "unverified_bot"),
 )
 BOT_CHECKS = ("yes", "no", "unanswered", "not_asked")
-INCIDENT_RESULTS = ("opened", "joined")
+INCIDENT_RESULTS = ("opened", "joined", "recovered", "reopened")
 KINDS = ("events", "raw")
 JOURNAL_RESULTS = ("written", "queue_full", "disk", "unreadable")
 LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
 REJECTIONS = ("undecodable", "too_large", "unauthorized", "overloaded", "storage")
-STORAGE_PLACES = ("ingest", "responder", "follower", "tokens")
+SIGNAL_RESULTS = ("sent", "failed", "held_back")
+STORAGE_PLACES = ("ingest", "responder", "follower", "tokens", "maintenance")
 
 
 class Metrics:
@@ -105,6 +106,11 @@ class Metrics:
             "messages": self.notifications,
             "bot_checks": self.bot_checks,
         }
+        self.dead_man_signals = self._counter(
+            "bartizan_dead_man_signals_total",
+            "Signals that this service works, by what became of them",
+            {"result": SIGNAL_RESULTS},
+        )
         build = Gauge(
             "bartizan_build_info",
             "1, by version",

@@ -5,20 +5,31 @@ default (detectors/defaults.py).
 """
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
+from actions.maintenance import Window
+from actions.maintenance_notices import NOTICE_AHEAD_ONLY, NoticeSettings
 from actions.response_plan import ResponsePlan
 from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
 from app.policy_clients import read_trusted_clients, read_verified_bots
+from app.policy_dead_man import DeadManSettings, read_dead_man
+from app.policy_health import (
+    HealthCheck,
+    alert_threshold_of,
+    read_health_checks,
+    watched_paths,
+    with_thresholds,
+)
+from app.policy_maintenance import read_maintenance, read_maintenance_notice
 from app.policy_nodes import Value, read_document
 from app.policy_own_keys import read_own_keys
 from app.policy_own_rules import Example, read_own_rules
 from app.policy_response import RESPONSE_KEYS, read_response_plan
-from app.policy_rules import read_rule, with_alert_threshold
+from app.policy_rules import HEALTH_RULE, read_rule, with_alert_threshold
 from app.policy_sigma import read_sigma
 from app.sigma.library import Sigma
 from detectors.defaults import BUILT_IN, DEFAULTS
@@ -26,7 +37,12 @@ from detectors.rule import Kind, Rule
 from detectors.scanner import Pattern
 from detectors.trusted_clients import TrustedClient
 
-INCIDENT_RULES = frozenset({"health_check_failure", "high_error_rate", "security_breach"})
+INCIDENT_RULES = frozenset(
+    {
+        *("health_check_failure", "high_error_rate", "elevated_error_rate", "slow_responses"),
+        "security_breach",
+    }
+)
 """These stand under incident_detection, all others under security_alerts: the operator's document."""
 SECTIONS = {
     "security_alerts": frozenset(DEFAULTS) - INCIDENT_RULES,
@@ -38,6 +54,7 @@ KEYS = frozenset(
         *(*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"),
         *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys"),
         *RESPONSE_KEYS,
+        *("maintenance", "maintenance_notice", "dead_man"),
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -47,22 +64,6 @@ blocklist stops makes 500 new ones in ten minutes."""
 DEFAULT_REVIEW_GRACE_MS = 86_400_000
 MOST_SHARED_USERS = 50
 """As many users of an address are told apart, and a few more. Source: detectors/lua/count_batch/."""
-
-
-@dataclass(frozen=True)
-class HealthCheck:
-    """What to poll, or (a path) what to watch in the logs."""
-
-    endpoint: str
-    interval_ms: int = 300_000
-    timeout_ms: int = 10_000
-    retries: int = 3
-    alert_threshold: int | None = None
-
-    @property
-    def is_polled(self) -> bool:
-        """Whether it is a whole address; a path alone is only watched in the logs."""
-        return not self.endpoint.startswith("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Policy:
     login_forms: tuple[str, ...] | None = None
     health_paths: tuple[str, ...] = DEFAULT_HEALTH_PATHS
     review_grace_ms: int = DEFAULT_REVIEW_GRACE_MS
-    health_check: HealthCheck | None = None
+    health_checks: tuple[HealthCheck, ...] = ()
     shared_from: int = 0
     """Users of one address that make it a shared one, which is not blocked; 0: none do."""
     examples: tuple[Example, ...] = ()
@@ -94,6 +95,9 @@ class Policy:
     own_keys: tuple[Pattern, ...] = ()
     plan: ResponsePlan = field(default_factory=ResponsePlan)
     """How fast people answer incidents, and whom they escalate to."""
+    maintenance: tuple[Window, ...] = ()
+    maintenance_notice: NoticeSettings = NOTICE_AHEAD_ONLY
+    dead_man: DeadManSettings | None = None
 
     @property
     def digest(self) -> str:
@@ -124,12 +128,10 @@ def load_policy(
         if section in top:
             for name, value in top[section].members(names).items():
                 rules[name] = read_rule(value, DEFAULTS[name])
-    check = _health_check(top["health_check"]) if "health_check" in top else None
-    health_paths = _paths(top, "health_paths") or DEFAULT_HEALTH_PATHS
-    if check is not None:
-        with_alert_threshold(rules, top, check.alert_threshold)
-        if not check.is_polled and check.endpoint not in health_paths:
-            health_paths = (*health_paths, check.endpoint)
+    checks = read_health_checks(top["health_check"]) if "health_check" in top else ()
+    with_alert_threshold(rules, top, alert_threshold_of(checks))
+    if HEALTH_RULE in rules:
+        rules[HEALTH_RULE] = with_thresholds(rules[HEALTH_RULE], checks)
     own, examples = read_own_rules(top["rules"]) if "rules" in top else ([], [])
     taken = [*rules, *(rule.name for rule in own)]
     sigma = read_sigma(top["sigma"], home, within=within, taken=taken) if "sigma" in top else None
@@ -146,9 +148,9 @@ def load_policy(
         brake_window_ms=brake_window_ms,
         login_paths=_paths(top, "login_paths"),
         login_forms=_paths(top, "login_forms"),
-        health_paths=health_paths,
+        health_paths=watched_paths(checks, _paths(top, "health_paths"), DEFAULT_HEALTH_PATHS),
         review_grace_ms=grace.parse(parse_duration) if grace else DEFAULT_REVIEW_GRACE_MS,
-        health_check=check,
+        health_checks=checks,
         shared_from=_shared_from(top["shared_addresses"]) if "shared_addresses" in top else 0,
         examples=tuple(examples),
         sigma=sigma,
@@ -157,6 +159,13 @@ def load_policy(
         trusted_clients=read_trusted_clients(top["trusted_clients"]) if "trusted_clients" in top else (),
         own_keys=read_own_keys(top["own_keys"]) if "own_keys" in top else (),
         plan=read_response_plan(top, taken + [rule.name for rule in (sigma.rules if sigma else ())]),
+        maintenance=read_maintenance(top["maintenance"]) if "maintenance" in top else (),
+        maintenance_notice=(
+            read_maintenance_notice(top["maintenance_notice"])
+            if "maintenance_notice" in top
+            else NOTICE_AHEAD_ONLY
+        ),
+        dead_man=read_dead_man(top["dead_man"]) if "dead_man" in top else None,
     )
 
 
@@ -191,29 +200,6 @@ def _brake(value: Value) -> tuple[int, int]:
     return blocks, window
 
 
-def _health_check(value: Value) -> HealthCheck:
-    members = value.members({"endpoint", "interval", "timeout", "retries", "alert_threshold"})
-    if "endpoint" not in members:
-        value.fail("needs an endpoint: a path such as /api/health, or a whole address to poll")
-    endpoint = members["endpoint"].text()
-    if not endpoint.startswith(("/", "http://", "https://")):
-        members["endpoint"].fail(f"{endpoint!r} is neither a path nor an http address")
-
-    def read(key: str, parse: Callable[[Value], int], default: int) -> int:
-        return parse(members[key]) if key in members else default
-
-    check = HealthCheck(
-        endpoint,
-        interval_ms=read("interval", lambda v: v.parse(parse_duration), HealthCheck.interval_ms),
-        timeout_ms=read("timeout", lambda v: v.parse(parse_duration), HealthCheck.timeout_ms),
-        retries=read("retries", lambda v: v.integer(0, 20), HealthCheck.retries),
-        alert_threshold=read("alert_threshold", lambda v: v.integer(1, 10_000), 0) or None,
-    )
-    if check.timeout_ms > check.interval_ms:
-        members.get("timeout", value).fail("must not be longer than the interval")
-    return check
-
-
 def default_text() -> str:
     """The policy that is in force where there is no file: the operator's document, with its defaults."""
     lines = []
@@ -231,6 +217,8 @@ def threshold_text(rule: Rule) -> str:
     """The threshold as the policy writes it: `10/1m`, `10%`, `3`."""
     if rule.kind is Kind.RATIO:
         return f"{rule.threshold}%"
+    if rule.kind is Kind.PERCENTILE:
+        return format_duration(rule.threshold)
     if rule.name in INCIDENT_RULES:
         return str(rule.threshold)
     return f"{rule.threshold}/{format_duration(rule.window_ms)}"

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from app.durations import format_duration
 from app.policy import Policy
+from app.policy_dead_man import DeadManSettings
+from app.policy_maintenance import notice_text, window_text
 from detectors.own_keys import prefix_of
 
 
@@ -35,6 +38,11 @@ class Explained:
     """What becomes of a bot that cannot be verified: block, alert."""
     trusted_clients: tuple[ExplainedClient, ...]
     own_keys: tuple[ExplainedPrefix, ...]
+    maintenance: tuple[str, ...] = ()
+    """A sentence for each window."""
+    maintenance_notice: str = ""
+    dead_man: str = ""
+    """How often it signals; the address is a secret."""
 
 
 def explained(policy: Policy) -> Explained:
@@ -50,7 +58,17 @@ def explained(policy: Policy) -> Explained:
         own_keys=tuple(
             ExplainedPrefix(prefix_of(key), key.description, key.severity.value) for key in policy.own_keys
         ),
+        maintenance=tuple(window_text(window) for window in policy.maintenance),
+        maintenance_notice=notice_text(policy.maintenance_notice),
+        dead_man=_dead_man_text(policy.dead_man),
     )
+
+
+def _dead_man_text(settings: DeadManSettings | None) -> str:
+    if settings is None:
+        return ""
+    every, lag = format_duration(settings.every_ms), format_duration(settings.lag_ms)
+    return f"asks {settings.url.whence} every {every} while no finding waits for longer than {lag}"
 
 
 def lines_of(found: Explained) -> list[str]:
@@ -69,5 +87,8 @@ def lines_of(found: Explained) -> list[str]:
         lines.append(
             f"trusted_clients: {client.user_agent!r} from {', '.join(client.networks)} does not count{note}"
         )
+    lines += [f"maintenance: {text}" for text in found.maintenance]
+    for name, text in (("maintenance_notice", found.maintenance_notice), ("dead_man", found.dead_man)):
+        lines += [f"{name}: {text}"] * bool(text)
     lines += [f"own_keys: {key.prefix}... is {key.severity}: {key.description}" for key in found.own_keys]
     return lines

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from app.durations import parse_duration, parse_rate
+from app.durations import parse_duration, parse_latency, parse_rate
 from app.policy_conditions import read_condition
 from app.policy_nodes import Value
 from detectors.conditions import Condition
@@ -13,7 +13,7 @@ from detectors.rule import Kind, Rule
 RULE_KEYS = frozenset(
     {
         *("threshold", "action", "group_by", "distinct", "severity", "mode"),
-        *("duration", "max_duration", "window", "min_volume", "where"),
+        *("duration", "max_duration", "window", "min_volume", "percentile", "where"),
     }
 )
 MAX_THRESHOLD = 10_000
@@ -22,8 +22,10 @@ MOST_BY_KIND = {Kind.DISTINCT: 500, Kind.SCORE: 50}
 busy for about a second."""
 SHORTEST_WINDOW_MS = 1000
 LONGEST_WINDOW_MS = 30 * 86_400_000
-OWN_SUBJECTS = frozenset({Kind.SEQUENCE, Kind.TRAVEL})
+OWN_SUBJECTS = frozenset({Kind.SEQUENCE, Kind.TRAVEL, Kind.RATIO, Kind.PERCENTILE})
 """Kinds of built-in rules that mean nothing by another subject."""
+OF_BATCHES = frozenset({Kind.RATIO, Kind.PERCENTILE})
+"""Kinds that add up whole batches, whatever the single event is like."""
 HEALTH_RULE = "health_check_failure"
 
 
@@ -65,6 +67,7 @@ def rule_of(members: dict[str, Value], value: Value, default: Rule) -> Rule:
         severity_stated="severity" in members,
         mode=members["mode"].choice(Mode) if "mode" in members else default.mode,
         min_volume=_min_volume(members, default),
+        percentile=_percentile(members, default),
         duration_ms=duration_ms,
         max_duration_ms=max_duration_ms,
         where=_where(members["where"], default) if "where" in members else default.where,
@@ -74,7 +77,7 @@ def rule_of(members: dict[str, Value], value: Value, default: Rule) -> Rule:
 def must_be_bounded(kind: Kind, threshold: int, where: Value) -> None:
     """Refuses a threshold that this kind of window cannot bear. Raises: ConfigError."""
     most = MOST_BY_KIND.get(kind, MAX_THRESHOLD)
-    if threshold > most:
+    if kind is not Kind.PERCENTILE and threshold > most:
         what = "different values" if kind is Kind.DISTINCT else "points"
         where.fail(f"{threshold:,} {what} are more than {most}, the most that a window holds")
 
@@ -85,7 +88,7 @@ def by_default(rule: Rule) -> str:
 
 
 def _where(value: Value, default: Rule) -> Condition:
-    if default.kind is Kind.RATIO:
+    if default.kind in OF_BATCHES:
         value.fail(
             f"{default.name} looks at all events of a host; a rule of your own under rules: may say where"
         )
@@ -100,6 +103,8 @@ def _threshold(members: dict[str, Value], default: Rule) -> tuple[int, int, Kind
             value.fail(f"{default.name} has no threshold: it compares two logins")
         if default.kind is Kind.RATIO:
             threshold, window = _percentage(value), None
+        elif default.kind is Kind.PERCENTILE:
+            threshold, window = value.parse(parse_latency), None
         else:
             if "%" in value.text():
                 value.fail(f"{default.name} counts events; write 10/minute, 5/30s or 3")
@@ -131,9 +136,17 @@ def _window(value: Value, window_ms: int) -> int:
 def _min_volume(members: dict[str, Value], default: Rule) -> int:
     if "min_volume" not in members:
         return default.min_volume
-    if default.kind is not Kind.RATIO:
+    if default.kind not in OF_BATCHES:
         members["min_volume"].fail("only a percentage has a minimum volume")
     return members["min_volume"].integer(1, 1_000_000_000)
+
+
+def _percentile(members: dict[str, Value], default: Rule) -> int:
+    if "percentile" not in members:
+        return default.percentile
+    if default.kind is not Kind.PERCENTILE:
+        members["percentile"].fail("only slow_responses has a percentile")
+    return members["percentile"].integer(1, 99)
 
 
 def _durations(members: dict[str, Value], default: Rule) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from app.journal_reader import Coverage, JournalReader, Masks
 from app.policy import Policy
 from app.policy_store import PolicyStore
 from app.replay import (
+    crossings,
     in_order,
     offline_engine,
     offline_redis,
@@ -132,7 +133,7 @@ async def _count(
             masks.clear()
             masks.update(stand_for)
             for engine, crossed in zip(engines, found, strict=True):
-                crossed += map(slim, (await engine.process(batch)).crossed)
+                crossed += map(slim, crossings((await engine.process(batch)).crossed))
     for crossed in found:
         crossed.sort(key=in_order)
     return found

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
@@ -108,7 +108,7 @@ async def replay(
             totals.lines += len(decoded.events) + len(decoded.rejected)
             totals.rejected += len(decoded.rejected)
             totals.counted += processed.counted
-            totals.crossed += map(slim, processed.crossed)
+            totals.crossed += map(slim, crossings(processed.crossed))
             on_read(size)
     totals.crossed.sort(key=in_order)
     return totals
@@ -136,6 +136,11 @@ def offline_engine(
         own_keys=policy.own_keys,
         cache=_pattern_cache(),
     )
+
+
+def crossings(found: Iterable[Crossed]) -> Iterator[Crossed]:
+    """The findings alone: that a subject has recovered is none, and no threshold would change it."""
+    return (one for one in found if not one.recovered)
 
 
 def slim(found: Crossed) -> Crossed:

@@ -8,11 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from actions.networks import NeverBlock, network_of
-from actions.responder import TELLING
 from app.cli_output import printable
 from app.policy import Policy
 from app.replay_summary import MOST_ROWS
-from detectors.finding import Action, Mode, SubjectKind
+from detectors.finding import TELLING, Action, Mode, SubjectKind
 from detectors.rule import Rule
 from detectors.timestamps import to_rfc3339
 from detectors.windows import Crossed

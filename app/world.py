@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from redis.asyncio import Redis
 
+from actions.area import SERVICE_RULES
 from actions.networks import NeverBlock
 from actions.responder import Responder
 from actions.reverse_dns import ReverseDns
@@ -30,6 +31,7 @@ from app.tokens import TokenStore
 from detectors.addresses import Networks
 from detectors.engine import Engine
 from detectors.errors import ConfigError, StorageError
+from detectors.finding import SubjectKind
 from detectors.geo import Geo
 from detectors.windows import Windows
 
@@ -90,6 +92,7 @@ class AppWorld:
         self.actions.reviews.grace_ms = policy.review_grace_ms
         self.actions.incidents.plan = policy.plan
         verify_bots(policy, self.actions)
+        plan_maintenance(policy, self.actions)
 
     async def close(self) -> None:
         """Let go of what is open."""
@@ -123,6 +126,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         plan=policy.plan,
     )
     verify_bots(policy, actions)
+    plan_maintenance(policy, actions)
     feed = Feed(now)
     windows = Windows(redis, shards=settings.shards, on_reset=windows_reset(metrics))
     world = AppWorld(
@@ -203,6 +207,15 @@ def verify_bots(policy: Policy, actions: World) -> None:
     """Has well-known bots verified before they are blocked, as this policy wants it."""
     actions.verified_bots.is_on = policy.verified_bots
     actions.verified_bots.on_dns_failure = policy.on_dns_failure
+
+
+def plan_maintenance(policy: Policy, actions: World) -> None:
+    """Puts a policy's maintenance windows in force, and says which rules have a host for their subject."""
+    actions.maintenance.planned = policy.maintenance
+    actions.notices.settings = policy.maintenance_notice
+    actions.muting.host_rules = SERVICE_RULES | {
+        rule.name for rule in policy.rules if rule.group_by[:1] == (SubjectKind.HOST,)
+    }
 
 
 def windows_reset(metrics: Metrics) -> Callable[[int], object]:

@@ -8,6 +8,7 @@ Source: OWASP OAT-014, OAT-018; ATT&CK T1595.003; Elastic's rule for error codes
 """
 
 from detectors.addresses import Networks, client_address, subject_of
+from detectors.detector import answer_of
 from detectors.event import Batch, Event
 from detectors.guide import Guide
 from detectors.high_error_rate import BUCKETS, SAMPLES
@@ -114,6 +115,14 @@ class ClientErrorRate:
                 if len(indexes) < SAMPLES:
                     indexes.append(index)
         return {subject: indexes[::-1] for subject, indexes in found.items()}
+
+    def is_news(self, values: list[int]) -> bool:
+        """Whether there are errors among what was added up."""
+        return any(values[1::2])
+
+    def said_of(self, event: Event) -> str:
+        """What made an event count, for people."""
+        return answer_of(event)
 
     def is_aside(self, _values: list[int]) -> bool:
         """Always: which addresses are counted depends on what this process remembers. See `Group.is_aside`."""

@@ -12,6 +12,8 @@ BLOCK, TELL, LOOK_INTO = Action.BLOCK_IP, Action.ALERT_ADMIN, Action.INVESTIGATE
 IP, USER, KEY = SubjectKind.IP, SubjectKind.USER, SubjectKind.KEY
 CRITICAL, HIGH, MEDIUM = Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM
 HOUR_MS = 60 * MINUTE_MS
+RECOVERED_BELOW = 80
+"""Per cent of the threshold: what only just falls below it would be over and begin again, over and over."""
 
 
 def _different(
@@ -51,7 +53,7 @@ DEFAULTS: dict[str, Rule] = {
             Severity.HIGH,
             group_by=(SubjectKind.KEY,),
         ),
-        # Thresholds of these three: the operator's document (incident_detection); the windows are ours.
+        # Thresholds of these: the operator's document (incident_detection, key metrics); the windows are ours.
         Rule(
             "health_check_failure",
             3,
@@ -60,6 +62,7 @@ DEFAULTS: dict[str, Rule] = {
             Severity.HIGH,
             kind=Kind.STREAK,
             group_by=(SubjectKind.HOST,),
+            recovers=2,
         ),
         Rule(
             "high_error_rate",
@@ -70,6 +73,30 @@ DEFAULTS: dict[str, Rule] = {
             kind=Kind.RATIO,
             group_by=(SubjectKind.HOST,),
             min_volume=100,
+            recovers=RECOVERED_BELOW,
+        ),
+        Rule(
+            "elevated_error_rate",
+            5,
+            5 * MINUTE_MS,
+            (TELL,),
+            MEDIUM,
+            kind=Kind.RATIO,
+            group_by=(SubjectKind.HOST,),
+            min_volume=100,
+            recovers=RECOVERED_BELOW,
+        ),
+        Rule(
+            "slow_responses",
+            2_000,
+            5 * MINUTE_MS,
+            (Action.CREATE_INCIDENT,),
+            MEDIUM,
+            kind=Kind.PERCENTILE,
+            group_by=(SubjectKind.HOST,),
+            min_volume=100,
+            percentile=95,
+            recovers=RECOVERED_BELOW,
         ),
         Rule("security_breach", 1, 15 * MINUTE_MS, (Action.CREATE_INCIDENT_IMMEDIATE,), Severity.CRITICAL),
         # Behaviour. Each threshold's source stands at the head of its detector.
@@ -104,6 +131,9 @@ DEFAULTS: dict[str, Rule] = {
         Rule("impossible_travel", 1, 24 * HOUR_MS, (TELL,), MEDIUM, Kind.TRAVEL, (USER,)),
     )
 }
+
+RECOVERING = frozenset(rule.name for rule in DEFAULTS.values() if rule.recovers)
+"""The rules that notice an end: those about the service's own health, none about somebody who attacks."""
 
 BUILT_IN = (
     "auth_failures",

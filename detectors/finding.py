@@ -41,6 +41,11 @@ class Action(enum.StrEnum):
     CREATE_INCIDENT_IMMEDIATE = "create_incident_immediate"
 
 
+TELLING = frozenset({Action.ALERT_ADMIN, Action.CREATE_INCIDENT, Action.CREATE_INCIDENT_IMMEDIATE})
+"""The actions that tell people; the others work quietly, and their incident shows what they did. Whoever was told that
+it began is told that it is over."""
+
+
 class Mode(enum.StrEnum):
     """enforce acts; propose makes a block that waits for a person; observe only records."""
 
@@ -94,7 +99,7 @@ class Finding(msgspec.Struct, frozen=True):
     """Epoch ms of the event that crossed the threshold."""
     count: int
     threshold: int
-    """Events needed; for a ratio rule, per cent."""
+    """Events needed; for a ratio rule, per cent; for a percentile rule, milliseconds."""
     window_ms: int
     severity: Severity
     actions: tuple[Action, ...]
@@ -113,7 +118,11 @@ class Finding(msgspec.Struct, frozen=True):
     phrase: str = ""
     """The beginning of `why` with its places still empty, for findings that are merged; see sentence.py."""
     total: int = 0
-    """Ratio rules: of how many events `count` are."""
+    """Ratio and percentile rules: of how many events `count` are."""
+    measured: int = 0
+    """Percentile rules: the percentile found, in milliseconds."""
+    recovered: bool = False
+    """That the subject, which had crossed the threshold, is well again: of findings before, not of one more."""
     shared_users: int = 0
     """How many different users lately got in from this address, where they are so many that it is shared (an office,
     a carrier): such an address is not blocked. 0: it is nobody's but the attacker's, as far as the logs tell."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from detectors.addresses import Networks, client_address, subject_of
-from detectors.detector import Verdict, answer_of
+from detectors.detector import Verdict
 from detectors.event import Batch, Event
 from detectors.evidence import EvidenceClerk
 from detectors.finding import SubjectKind
@@ -171,13 +171,13 @@ class Gatherer:
         rule, groups = tally.rule, []
         tallied = tally.tally(batch)
         shown = self._hosts(batch, hits)
-        samples = tally.samples(batch) if any(sum(values[1::2]) for _, values in tallied.values()) else {}
+        samples = tally.samples(batch) if any(tally.is_news(values) for _, values in tallied.values()) else {}
         for counted, (times, values) in tallied.items():
             subject = shown.get(counted) or self._secrets.redact(counted) or "*"
             evidence = []
             for index in samples.get(counted, ()):
                 at, flag = event_time_ms(batch.events[index].timestamp, batch.received_ms)
-                verdict = Verdict(rule, answer_of(batch.events[index]))
+                verdict = Verdict(rule, tally.said_of(batch.events[index]))
                 evidence.append((at, self._evidence(batch, Counted(at, index, flag, verdict), hits)))
             evidence.sort(key=itemgetter(0))
             group = Group(rule, subject, rule.name, meta_of(rule, subject), times, values, evidence)

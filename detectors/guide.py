@@ -9,7 +9,8 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True):
     phrase: str = ""
     """The beginning of a finding's sentence, completed by sentence.py. `{subject}`, `{rule}`; `{times}` is `10 times`,
     or `as 10 different users` where the policy says that those are counted; `{count}` alone, for detectors that say
-    themselves what must differ; `{percent}` and `{total}` for ratios."""
+    themselves what must differ; `{percent}` and `{total}` for ratios; `{measured}`, `{rest}` and `{percentile}` for
+    percentiles."""
     what: str
     """What it is, and what the attacker is after."""
     needs: str

@@ -1,13 +1,16 @@
 """health_check_failure: the service says that it is not well, several times in a row.
 
 4xx is about the client that asked, and anybody can cause it, so it says nothing.
-Default: 3 in a row for one host open an incident.
+Default: 3 in a row for one host open an incident; 2 good ones in a row end it. The checks that Bartizan makes itself
+are followed each by itself, apart from those in the logs: a service may be well for its balancer and out of reach for
+others.
 Source: the operator's document (health checks, incident detection).
 """
 
 from collections.abc import Iterable
 
 from detectors.detector import LONGEST_QUOTE, Detector, Look, Verdict, path_of
+from detectors.event import Event
 from detectors.guide import Guide
 
 HEALTH = "health"
@@ -22,7 +25,8 @@ class HealthCheckFailure(Detector):
         what=(
             "The service says that it is not well: a GET or HEAD of a health path (`/api/health`, "
             "`/health`) is answered 5xx, or the checks that Bartizan makes itself fail. 2xx and "
-            "3xx start over. An outage may be an attack's aim or its side effect."
+            "3xx start over. Two good ones in a row say that it is over; silence does not. An outage may be "
+            "an attack's aim or its side effect."
         ),
         needs=(
             "`path` and `status` of the health checks in the log, or a `health_check` with a "
@@ -51,8 +55,9 @@ class HealthCheckFailure(Detector):
 
     def judge(self, look: Look) -> Iterable[Verdict]:
         """A good or a bad verdict for each health check, none for anything else."""
-        event = look.event
+        event, place = look.event, ""
         if event.category == "health_check":
+            place = self._check_of(event)
             good = event.outcome == "success"
         elif path_of(event) in self._site.health_paths and event.method in ("GET", "HEAD", None):
             if event.status is None or 400 <= event.status < 500:
@@ -62,4 +67,11 @@ class HealthCheckFailure(Detector):
             return ()
         path = f" of {event.path[:LONGEST_QUOTE]}" if event.path else ""
         answer = f"health check{path} answered {event.status or 'nothing'}"
-        return (Verdict(self._rule, answer, good=good),)
+        if place and event.message and not good:
+            answer = f"health check{path}: {event.message[:LONGEST_QUOTE]}"
+        return (Verdict(self._rule, answer, good=good, place=place),)
+
+    def _check_of(self, event: Event) -> str:
+        """Which check it is, where somebody asked the service from outside: its path."""
+        path = (event.path or "").partition("?")[0][:LONGEST_QUOTE]
+        return f"check of {self._site.secrets.redact(path)}" if path else ""

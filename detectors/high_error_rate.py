@@ -1,7 +1,8 @@
 """high_error_rate: too many of a host's answers are server errors.
 
 Counted per host in buckets of a thirtieth of the window, judged when a bucket is complete.
-Default: 10 per cent of at least 100 requests in five minutes open an incident.
+Default: 10 per cent of at least 100 requests in five minutes open an incident; it is over when, over a whole window of
+as many, less than four fifths of that are.
 Source: the operator's document (error rate under 5 per cent, incident at 10 per cent).
 """
 
@@ -9,7 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter
 
-from detectors.event import Batch
+from detectors.detector import answer_of
+from detectors.event import Batch, Event
 from detectors.guide import Guide
 from detectors.rule import Rule
 from detectors.timestamps import event_time_ms
@@ -83,6 +85,14 @@ class HighErrorRate:
                 count[0] += number
                 count[1] += number if status >= 500 else 0
         return self._by_host(counts)
+
+    def is_news(self, values: list[int]) -> bool:
+        """Whether there are errors among what was added up."""
+        return any(values[1::2])
+
+    def said_of(self, event: Event) -> str:
+        """What made an event count, for people."""
+        return answer_of(event)
 
     def is_aside(self, _values: list[int]) -> bool:
         """Never: what a batch adds up to depends on the batch alone. See `Group.is_aside`."""

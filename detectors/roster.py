@@ -15,6 +15,7 @@ from detectors.condition_matching import matcher_of
 from detectors.credential_stuffing import CredentialStuffing
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.distributed_brute_force import DistributedBruteForce
+from detectors.elevated_error_rate import ElevatedErrorRate
 from detectors.event import Event
 from detectors.health_check_failure import HealthCheckFailure
 from detectors.high_error_rate import HighErrorRate
@@ -26,11 +27,12 @@ from detectors.object_enumeration import ObjectEnumeration
 from detectors.own_rules import OwnRules, Wanted
 from detectors.password_spraying import PasswordSpraying
 from detectors.rate_limit_violations import RateLimitViolations
-from detectors.rule import Kind, Rule
+from detectors.rule import Rule
 from detectors.scanner import Hits, Pattern
 from detectors.security_breach import SecurityBreach
 from detectors.shared_address import SHARED_RULE, SharedAddress
 from detectors.slow_brute_force import SlowBruteForce
+from detectors.slow_responses import SlowResponses
 from detectors.suspicious_activity import SuspiciousActivity
 from detectors.token_cracking import TokenCracking
 from detectors.trusted_clients import TrustedClients
@@ -57,8 +59,13 @@ DETECTORS: dict[str, Callable[[Rule, Surroundings], Detector]] = {
     "impossible_travel": ImpossibleTravel,
 }
 """Detectors that look at single events."""
-Tally = HighErrorRate | ClientErrorRate
-TALLIES: dict[str, type[Tally]] = {"high_error_rate": HighErrorRate, "client_error_rate": ClientErrorRate}
+Tally = HighErrorRate | ClientErrorRate | SlowResponses
+TALLIES: dict[str, type[Tally]] = {
+    "high_error_rate": HighErrorRate,
+    "elevated_error_rate": ElevatedErrorRate,
+    "slow_responses": SlowResponses,
+    "client_error_rate": ClientErrorRate,
+}
 """Detectors that look at whole batches."""
 OWN_RULES = "own_rules"
 """The name under which a failure of the operator's own rules is counted."""
@@ -94,7 +101,11 @@ class Roster:
         if any(rule.shared_from for rule in looking):
             self._names[SharedAddress(SHARED_RULE, around)] = SHARED_RULE.name
         self._detectors = list(self._names)
-        self.tallies = [_tally_of(rule, around.trusted, clients) for rule in rules if rule.kind is Kind.RATIO]
+        self.tallies = [
+            _tally_of(rule, around.trusted, clients)
+            for rule in rules
+            if rule.name in TALLIES and not rule.is_own
+        ]
         self._wants_keys = any(d.keys for d in self._detectors)
         self._wants_all = [d for d in self._detectors if d.everything]
         statuses = {status for d in self._detectors for status in d.statuses}
@@ -150,6 +161,12 @@ class Roster:
 
 
 def _tally_of(rule: Rule, trusted: Networks, clients: TrustedClients) -> Tally:
-    if rule.name == "high_error_rate":
-        return HighErrorRate(rule)
-    return ClientErrorRate(rule, trusted, clients)
+    match rule.name:
+        case "high_error_rate":
+            return HighErrorRate(rule)
+        case "elevated_error_rate":
+            return ElevatedErrorRate(rule)
+        case "slow_responses":
+            return SlowResponses(rule)
+        case _:
+            return ClientErrorRate(rule, trusted, clients)

@@ -27,6 +27,8 @@ class Kind(enum.StrEnum):
     """n bad events in a window, and then a good one from a place that is new to the subject."""
     TRAVEL = "travel"
     """two events, one after the other, too far apart for the time between them."""
+    PERCENTILE = "percentile"
+    """a percentile of what the events of a window took."""
     SHARED = "shared"
     """finds nothing: remembers who got in from an address."""
 
@@ -36,7 +38,7 @@ class Rule(msgspec.Struct, frozen=True, cache_hash=True):
 
     name: str
     threshold: int
-    """Events or different values needed (1 to 10,000); per cent for a ratio rule."""
+    """Events or different values needed (1 to 10,000); per cent for a ratio rule, milliseconds for a percentile."""
     window_ms: int
     actions: tuple[Action, ...]
     severity: Severity
@@ -45,7 +47,12 @@ class Rule(msgspec.Struct, frozen=True, cache_hash=True):
     """The first names the kind of subject; further ones narrow it (`[ip, user]`)."""
     distinct: SubjectKind | None = None
     min_volume: int = 0
-    """Ratio rules only: fewer events than this in the window say nothing."""
+    """Ratio and percentile rules only: fewer events than this in the window say nothing."""
+    percentile: int = 0
+    """Percentile rules only: so many per cent of the events must have taken at most the threshold."""
+    recovers: int = 0
+    """When a subject that fired has recovered: streaks, after so many good ones in a row; ratio and percentile rules,
+    below so many per cent of the threshold over a whole window. 0: nobody is told that it is over."""
     severity_stated: bool = False
     """Whether the policy names the severity; else api_key_exposure takes that of the key's format."""
     mode: Mode = Mode.ENFORCE

@@ -27,6 +27,10 @@ _WINDOWS = {
         "The share among all events of one {by} within {window}, in buckets of a thirtieth; fewer than {volume} "
         "events say nothing."
     ),
+    Kind.PERCENTILE: (
+        "The {percentile}th percentile of all events of one {by} within {window}, in buckets of a thirtieth; fewer "
+        "than {volume} events say nothing."
+    ),
     Kind.STREAK: "That many in a row of one {by} within {window}; one that is good starts over.",
     Kind.SEQUENCE: "That many of one sort within {window}, and then one of another, of one {by}.",
     Kind.SCORE: (
@@ -87,6 +91,8 @@ def _headline(rule: Rule) -> str:
 def _threshold(rule: Rule) -> str:
     if rule.kind is Kind.RATIO:
         return f"{rule.threshold}%"
+    if rule.kind is Kind.PERCENTILE:
+        return duration(rule.threshold, exactly=True).replace(" ", "")
     return f"{rule.threshold}/{duration(rule.window_ms).replace('min', 'm').replace(' ', '')}"
 
 
@@ -96,6 +102,7 @@ def _window(rule: Rule) -> str:
         window=duration(rule.window_ms),
         values=_PLURAL[rule.distinct.value] if rule.distinct else "values",
         volume=f"{rule.min_volume:,}",
+        percentile=rule.percentile,
     )
 
 

@@ -34,6 +34,10 @@ def phrase_of(rule: Rule) -> str:
         phrase = phrase.replace("{times}", _with_what(rule))
     if rule.kind in (Kind.DISTINCT, Kind.STREAK, Kind.SEQUENCE):
         phrase = phrase.replace("{times}", "{each_times}").replace("{count}", "{each}")
+    if rule.kind is Kind.PERCENTILE:
+        return phrase.replace("{percentile}", f"{rule.percentile}").replace(
+            "{rest}", f"{100 - rule.percentile}"
+        )
     return phrase.replace("{times}", "{scored_times}") if rule.kind is Kind.SCORE else phrase
 
 
@@ -50,6 +54,8 @@ def _plain(title: str) -> str:
 
 def why(finding: Finding) -> str:
     """One sentence: who did what how often in what time, against what limit, and what the last event was."""
+    if finding.recovered:
+        return _over(finding)
     phrase = finding.phrase or NO_PHRASE
     span_ms = finding.at - finding.first_at
     said = _PLACE.sub(lambda match: _filled(match[1], finding), phrase)
@@ -59,11 +65,30 @@ def why(finding: Finding) -> str:
     if finding.count > 1 or span_ms:
         said += f" in {duration(span_ms)}"
     if finding.threshold > 1:
-        unit = next((unit for place, unit in _UNITS_OF_LIMIT.items() if place in phrase), "")
-        said += f" (limit: {finding.threshold:,}{unit} in {duration(finding.window_ms)})"
+        said += f" (limit: {_limit(finding, phrase)} in {duration(finding.window_ms)})"
     if finding.evidence and finding.evidence[-1].matched:
         said += f"; last: {on_one_line(finding.evidence[-1].matched)}"
     return said if len(said) <= LONGEST else said[: LONGEST - 1] + "…"
+
+
+def _over(finding: Finding) -> str:
+    """That it is over, and how that was seen: `api.example is well again: 203 of 204 requests fine in 5 min`."""
+    fine = f"{finding.count} checks passed in a row"
+    if finding.total:
+        fine = f"{finding.total - finding.count:,} of {finding.total:,} requests fine"
+    return f"{_subject(finding)} is well again: {fine} in {duration(_over_in_ms(finding))}"
+
+
+def _over_in_ms(finding: Finding) -> int:
+    """What is judged over a window is said of the window, which is longer than between its first and last bucket."""
+    return finding.window_ms if finding.total else finding.at - finding.first_at
+
+
+def _limit(finding: Finding, phrase: str) -> str:
+    if "{measured}" in phrase:
+        return duration(finding.threshold, exactly=True)
+    unit = next((unit for place, unit in _UNITS_OF_LIMIT.items() if place in phrase), "")
+    return f"{finding.threshold:,}{unit}"
 
 
 def _filled(place: str, finding: Finding) -> str:
@@ -84,6 +109,8 @@ def _filled(place: str, finding: Finding) -> str:
             return f"{finding.total:,}"
         case "percent":
             return f"{100 * finding.count / finding.total:.0f} %" if finding.total else "too many"
+        case "measured":
+            return duration(finding.measured, exactly=True)
         case _:
             return ""
 
@@ -103,8 +130,10 @@ def on_one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def duration(ms: int) -> str:
-    """`under 0.1 s`, `3.2 s`, `4 min`, `1 h 5 min`: its two largest units, for people."""
+def duration(ms: int, *, exactly: bool = False) -> str:
+    """`under 0.1 s`, `3.2 s`, `4 min`, `1 h 5 min`: its two largest units, for people. `exactly`: `80 ms`."""
+    if exactly and ms < 1_000:
+        return f"{ms} ms"
     if ms < 100:
         return "under 0.1 s"
     if ms < 60_000:

@@ -4,10 +4,11 @@
 |---|---|---|---|
 | `bartizan:{SHARD}:batch:MARK` | string | 15 minutes | one per marked batch |
 | `bartizan:{SHARD}:findings` | stream, group `responder` | none | what waits; entries are deleted once handled |
-| `bartizan:{SHARD}:w:RULE:SUBJECT` | string, cmsgpack | two windows, 15 minutes; 7 or 30 days | see Bounds |
+| `bartizan:{SHARD}:w:RULE:SUBJECT` | string, cmsgpack | two windows, 15 minutes; 1, 7 or 30 days | see Bounds |
 
 Bounds: 4 times the threshold of times (35 times of points), 10 texts, 32 networks of a user, 64 users of an address.
-Windows that remember a network or address of a user live for 30 days, those of shared addresses for 7.
+Windows that remember a network or address of a user live for 30 days, those of shared addresses for 7, those that wait
+for their subject to recover for a day at least. Percentiles keep 60 buckets of at most 151 bins.
 """
 
 import asyncio
@@ -80,6 +81,8 @@ class Crossed(msgspec.Struct, frozen=True):
     count: int
     shared_users: int = 0
     """As in `Finding`."""
+    recovered: int = 0
+    """1: the subject has recovered, no threshold was crossed."""
 
 
 def window_key(shard: int, rule: str, subject: str) -> str:
@@ -198,11 +201,13 @@ class Windows:
                         int(rule.raised_for_shared),
                         rule.memory_ms or SHARED_MEMORY_MS,
                         int(rule.spares_known),
+                        rule.percentile,
+                        rule.recovers,
                     )
                 )
             )
         reply = await self._script(keys=[*keys, *shared], args=args)
-        found = [Crossed(groups[reply[i]], *reply[i + 1 : i + 5]) for i in range(2, len(reply), 5)]
+        found = [Crossed(groups[reply[i]], *reply[i + 1 : i + 6]) for i in range(2, len(reply), 6)]
         if reply[1]:
             self._on_reset(reply[1])
         return bool(reply[0]), found
@@ -246,6 +251,8 @@ def read_finding(shard: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Fin
             "count": int(fields[b"count"]),
             "shared_users": int(fields.get(b"users", 0)),
             "total": int(fields.get(b"total", 0)),
+            "measured": int(fields.get(b"measured", 0)),
+            "recovered": fields.get(b"recovered") == b"1",
             "evidence": [msgspec.json.decode(text) for text in texts],
         }
         finding = msgspec.convert({**meta, **counted, "why": ""}, Finding)

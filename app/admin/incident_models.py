@@ -1,38 +1,18 @@
 """An incident, its evidence and its timeline on the wire, and what people send to move one."""
 
-import enum
-from typing import Annotated, Any
-
-from fastapi import Header
-from pydantic import StringConstraints
+from typing import Any
 
 from actions.dossiers import Dossier
 from actions.incident import Incident
 from actions.incident_status import IncidentStatus, Verdict, allowed_actions
 from actions.runbook import runbook_of
-from app.admin.models import Data, Input, Moment, Note, Output, TimeText
-from app.problems import ProblemError
+from app.admin.models import Data, Moment, Output
 from detectors.finding import Evidence, Priority, Severity
-
-IfMatch = Annotated[
-    str | None, Header(max_length=64, description="the ETag that was seen; where it has changed since, 412")
-]
 
 
 def etag_of(incident: Incident) -> str:
     """The ETag of an incident: its version."""
     return f'"{incident.version}"'
-
-
-def version_in(if_match: str | None) -> int | None:
-    """The version that an If-Match header names; None without one, and for `*`. Raises: ProblemError."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    text = if_match.strip().removeprefix("W/").strip('"')
-    if not text.isdecimal() or len(text) > 12:
-        detail = 'If-Match: is not an ETag of an incident, such as "7"'
-        raise ProblemError(422, detail, errors=[{"field": "If-Match", "error": detail}])
-    return int(text)
 
 
 class EntityModel(Output):
@@ -227,92 +207,6 @@ class EntryModel(Output):
     text: str
     data: Data
     pinned: bool
-
-
-class MoveInput(Input):
-    """What a person says to their move."""
-
-    note: Note = ""
-    version: int | None = None
-    """The version the person saw; where the incident has moved on since, nothing is done."""
-
-
-class VerdictInput(MoveInput):
-    """The end of an incident needs a verdict."""
-
-    verdict: Verdict
-
-
-class CommentInput(Input):
-    """A line for the timeline; `at` where it speaks of something that happened earlier."""
-
-    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
-    at: TimeText | None = None
-    pinned: bool = False
-    """The review must not miss it."""
-
-
-class MergeInput(MoveInput):
-    """Which incident takes this one in."""
-
-    into: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
-    verdict: Verdict = Verdict.DUPLICATE
-
-
-Written = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000)]
-
-
-class EditInput(Input):
-    """What a person writes into an incident; what is absent stays as it is."""
-
-    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None = (
-        None
-    )
-    lead: Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)] | None = None
-    impact: Written | None = None
-    root_cause: Written | None = None
-    lessons: Written | None = None
-    severity: Severity | None = None
-    priority: Priority | None = None
-
-
-class CheckInput(Input):
-    """A tick."""
-
-    done: bool = True
-    note: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
-
-
-class FollowUpInput(Input):
-    """Something left to do."""
-
-    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
-    owner: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
-    due: TimeText
-
-
-class FollowUpDoneInput(Input):
-    """Whether it is done."""
-
-    done: bool = True
-
-
-class PublicState(enum.StrEnum):
-    """How far the work on a published incident is."""
-
-    INVESTIGATING = "investigating"
-    IDENTIFIED = "identified"
-    MONITORING = "monitoring"
-    RESOLVED = "resolved"
-
-
-class PublishInput(Input):
-    """What the public may read; nothing is taken over from a log or a rule."""
-
-    state: PublicState
-    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-    title: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
-    component: Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)] = ""
 
 
 def _fields(incident: Incident) -> dict[str, Any]:

@@ -8,16 +8,8 @@ from actions.errors import ConflictError, StaleError
 from actions.incident import Incident
 from actions.incident_status import Move, Verdict
 from app.admin.access import Responder, World, admin_router, naming
-from app.admin.incident_models import (
-    IfMatch,
-    IncidentModel,
-    MergeInput,
-    MoveInput,
-    VerdictInput,
-    etag_of,
-    incident_model,
-    version_in,
-)
+from app.admin.incident_inputs import IfMatch, MergeInput, MoveInput, VerdictInput, version_in
+from app.admin.incident_models import IncidentModel, etag_of, incident_model
 from app.admin.models import problems
 from app.world import AppWorld
 

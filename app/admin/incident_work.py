@@ -5,18 +5,16 @@ from starlette.responses import Response
 
 from actions.incident import Incident
 from app.admin.access import Responder, World, admin_router, naming
-from app.admin.incident_models import (
+from app.admin.incident_inputs import (
     CheckInput,
     EditInput,
     FollowUpDoneInput,
     FollowUpInput,
     IfMatch,
-    IncidentModel,
     PublishInput,
-    etag_of,
-    incident_model,
     version_in,
 )
+from app.admin.incident_models import IncidentModel, etag_of, incident_model
 from app.admin.models import problems
 from app.problems import ProblemError
 from detectors.finding import Severity

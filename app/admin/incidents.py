@@ -2,14 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Header, Query
 from starlette.responses import Response
 
+from actions.incident import Entity
 from actions.incident_filter import IncidentFilter
 from actions.incident_status import IncidentStatus
+from actions.reported import report
 from app.admin.access import Responder, Viewer, World, admin_router, naming
+from app.admin.incident_inputs import CommentInput, ReportInput
 from app.admin.incident_models import (
-    CommentInput,
     EntryModel,
     IncidentModel,
     IncidentWhyModel,
@@ -57,6 +59,32 @@ async def list_incidents(
     with naming("cursor"):
         found, following = await world.actions.incidents.page(wanted, cursor=cursor, limit=limit)
     return Page(items=[incident_model(incident) for incident in found], next_cursor=following)
+
+
+@router.post("", status_code=201, responses=problems())
+async def report_incident(
+    world: World,
+    actor: Responder,
+    body: ReportInput,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+) -> IncidentModel:
+    """Report what no log shows. One with the same title that is open already is joined: then the answer is 200."""
+    at = None if body.at is None else parse_time(body.at)
+    with naming("title"):
+        opened = await report(
+            world.actions.incidents,
+            actor,
+            body.title,
+            body.text,
+            body.severity,
+            entities=tuple(Entity(entity.type, entity.value) for entity in body.entities),
+            at=world.now() if at is None else at,
+            once=idempotency_key or "",
+        )
+    response.status_code = 201 if opened.opened else 200
+    response.headers["ETag"] = etag_of(opened.incident)
+    return incident_model(opened.incident)
 
 
 @router.get("/{incident_id}", responses=problems(404))

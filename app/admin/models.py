@@ -66,13 +66,14 @@ TimeText = Annotated[
 """A time as people write it: RFC 3339."""
 
 
-def _write_times(data: Any) -> Any:
+def with_times(data: Any) -> Any:
+    """Plain JSON with its times written out in RFC 3339."""
     if isinstance(data, dict):
         return {
-            key: to_rfc3339(value) if _is_time(key, value) else _write_times(value)
+            key: to_rfc3339(value) if _is_time(key, value) else with_times(value)
             for key, value in data.items()
         }
-    return [_write_times(item) for item in data] if isinstance(data, list) else data
+    return [with_times(item) for item in data] if isinstance(data, list | tuple) else data
 
 
 def _is_time(key: Any, value: Any) -> bool:
@@ -80,8 +81,8 @@ def _is_time(key: Any, value: Any) -> bool:
     return is_named_so and isinstance(value, int) and 0 <= value <= LATEST_MS
 
 
-TIME_NAMES = frozenset({"at", "until", "first_seen", "last_seen"})
-Data = Annotated[Any, AfterValidator(_write_times)]
+TIME_NAMES = frozenset({"at", "until", "due", "first_seen", "last_seen"})
+Data = Annotated[Any, AfterValidator(with_times)]
 """Stored JSON as it is, but for its times, which are written out."""
 
 

@@ -101,6 +101,11 @@ class PolicyModel(Output):
     """What becomes of a bot that the DNS cannot verify."""
     trusted_clients: tuple[TrustedClientModel, ...]
     own_keys: tuple[OwnKeysModel, ...]
+    maintenance: tuple[str, ...]
+    """A sentence for each window."""
+    maintenance_notice: str
+    dead_man: str
+    """How often it signals, and where its address stands; empty where it does not."""
     sigma: SigmaModel | None = None
     error: str | None = None
     """Why a newer version of the file was not taken up; null where there is none."""

@@ -9,16 +9,32 @@ from app.admin import (
     incident_moves,
     incident_work,
     incidents,
+    maintenance,
     notifications,
     observed,
     policy,
+    report,
+    silences,
     stats,
     tokens,
 )
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"])
-for part in (
-    *(blocks, allowlist, incidents, incident_moves, incident_work),
-    *(notifications, observed, policy, stats, audit, tokens),
-):
+PARTS = (
+    blocks,
+    allowlist,
+    report,
+    incidents,
+    incident_moves,
+    incident_work,
+    silences,
+    maintenance,
+    notifications,
+    observed,
+    policy,
+    stats,
+    audit,
+    tokens,
+)
+for part in PARTS:
     router.include_router(part.router)

@@ -58,7 +58,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "http.response.bytes", "http.response.body.bytes", "http.response.body.size", "http.response.size",
         "http.response_content_length", "bytes_sent", "body_bytes_sent", "size", "response_size",
     ),
-    "duration_ms": ("event.duration", "request_time", "responseTime", "response_time_ms", "latency_ms"),
+    "duration_ms": (
+        "event.duration", "request_time", "target_processing_time",
+        "responseTime", "responseTimeMs", "response_time_ms", "latency_ms", "latencyMs", "durationMs",
+        "elapsed_ms", "elapsedMs", "request_duration_ms",
+    ),
     "message": ("body", "event.original", "msg", "log", "event", "line", "text"),
     "outcome": ("event.outcome",),
     "request_id": (
@@ -82,8 +86,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "sshd_event": ("system.auth.ssh.event",),
 }  # fmt: skip
 
-DURATION_FACTORS: dict[str, float] = {"event.duration": 1e-6, "request_time": 1e3}
-"""To milliseconds: ECS counts nanoseconds, nginx seconds."""
+DURATION_FACTORS: dict[str, float] = {
+    "event.duration": 1e-6,
+    "request_time": 1e3,
+    "target_processing_time": 1e3,
+}
+"""To milliseconds: ECS counts nanoseconds, nginx and AWS load balancers seconds. A bare `duration` is not read: Caddy
+means seconds, others milliseconds."""
 
 WRAPPERS = frozenset({"attributes", "resource", "message"})
 """Objects whose members speak as if they stood outside: OpenTelemetry prints, and messages that are maps. Not `body`:

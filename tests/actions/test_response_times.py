@@ -1,99 +1,84 @@
-"""The figures over the incidents of a period."""
-
-from typing import Any
+"""How well incidents were answered, against hand-counted ones."""
 
 import msgspec
-from acting import HOUR, MINUTE, NOON, a_finding
+from acting import HOUR, MINUTE, NOON
 
 from actions.incident import Incident
-from actions.incident_changes import opened_by
 from actions.incident_status import IncidentStatus, Verdict
 from actions.response_plan import ResponsePlan
-from actions.response_times import Hits, RuleRecord, Spread, met_target, statistics_of
-from detectors.finding import Priority
+from actions.response_times import Judged, Target, Times, statistics_of
+from detectors.finding import Priority, Severity
 
+S, V = IncidentStatus, Verdict
 PLAN = ResponsePlan()
 
 
-def an_incident(number: int = 1, **fields: Any) -> Incident:
-    """A P1 that people were told of at noon, unless told otherwise."""
-    opened = opened_by(a_finding(), f"INC-2026-{number:04d}", NOON, plan=PLAN, immediate=False, entities=None)
-    return msgspec.structs.replace(opened, **({"told_at": NOON} | fields))
-
-
-def ended(number: int, ack: int, end: int, verdict: Verdict, **fields: Any) -> Incident:
-    times = {"acknowledged_at": NOON + ack * MINUTE, "resolved_at": NOON + end * MINUTE}
-    return an_incident(number, status=IncidentStatus.RESOLVED, verdict=verdict, **(times | fields))
-
-
-def figures(*incidents: Incident, end: int = NOON + 24 * HOUR) -> Any:
-    return statistics_of(incidents, PLAN, NOON, end)
-
-
-def test_nothing_has_no_times_and_no_rates():
-    found = figures()
-    assert (found.incidents, found.acknowledge, found.resolve) == (
-        0,
-        Spread(0, None, None),
-        Spread(0, None, None),
+def an_incident(number: int, **fields: object) -> Incident:
+    base = Incident(
+        id=f"INC-2026-{number:04d}",
+        rule="auth_failures",
+        title="t",
+        why="w",
+        severity=Severity.CRITICAL,
+        priority=Priority.P0,
+        status=S.TRIGGERED,
+        subject=f"192.0.2.{number}",
+        entities=(),
+        event_count=10,
+        finding_count=1,
+        first_seen=NOON,
+        last_seen=NOON,
+        triggered_at=NOON + number,
+        told_at=NOON + number,
+        dedup_key=str(number),
     )
-    assert found.targets == dict.fromkeys(Priority, Hits(0, 0, None))
-    assert found.escalations == {1: 0, 2: 0, 3: 0, 4: 0}
+    return msgspec.structs.replace(base, **fields)
 
 
-def test_the_median_and_the_ninth_of_ten_are_told():
-    many = [ended(n, n, 10 * n, Verdict.TRUE_POSITIVE) for n in range(1, 11)]
-    found = figures(*many)
-    assert found.acknowledge == Spread(10, 330_000, 9 * MINUTE)
-    assert found.resolve == Spread(10, 55 * MINUTE, 90 * MINUTE)
+def told(number: int, acknowledged: int | None, resolved: int | None = None, **fields: object) -> Incident:
+    at = NOON + number
+    known: dict[str, object] = {"status": S.RESOLVED if resolved else S.ACKNOWLEDGED}
+    known |= {"acknowledged_at": None if acknowledged is None else at + acknowledged}
+    known |= {"resolved_at": None if resolved is None else at + resolved}
+    return an_incident(number, **{**known, **fields})
 
 
-def test_the_end_of_the_period_is_not_part_of_it():
-    found = figures(an_incident(1), an_incident(2, triggered_at=NOON + HOUR), end=NOON + HOUR)
-    assert (found.incidents, found.by_severity, found.by_status) == (1, {"high": 1}, {"triggered": 1})
-
-
-def test_what_ended_in_the_period_counts_whenever_it_began():
-    found = figures(ended(1, 5, 60, Verdict.BENIGN, triggered_at=NOON - HOUR))
-    assert (found.incidents, found.ended) == (0, 1)
-
-
-def test_targets_are_met_missed_or_open():
-    found = figures(
-        ended(1, 60, 90, Verdict.TRUE_POSITIVE),
-        ended(2, 61, 90, Verdict.TRUE_POSITIVE),
-        an_incident(3, ack_breached_at=NOON + HOUR),
-        an_incident(4, told_at=None),
-        end=NOON + 2 * HOUR,
-    )
-    assert found.targets[Priority.P1] == Hits(1, 2, 1 / 3)
-
-
-def test_one_that_waits_is_missed_only_once_its_time_is_over():
-    assert met_target(an_incident(), PLAN, NOON + HOUR) is None
-    assert met_target(an_incident(), PLAN, NOON + HOUR + 1) is False
-
-
-def test_one_that_ended_before_anybody_acknowledged_it_was_answered_then():
-    gone = an_incident(status=IncidentStatus.DISMISSED, resolved_at=NOON + MINUTE, verdict=Verdict.BENIGN)
-    assert met_target(gone, PLAN, NOON + 9 * HOUR) is True
-    assert figures(gone).resolve.count == 0
-
-
-def test_a_rule_is_wrong_in_a_share_of_the_verdicts_without_duplicates():
-    found = figures(
-        ended(1, 1, 2, Verdict.FALSE_POSITIVE),
-        ended(2, 1, 2, Verdict.TRUE_POSITIVE),
-        an_incident(3, status=IncidentStatus.MERGED, verdict=Verdict.DUPLICATE, resolved_at=NOON),
+def test_times_targets_and_verdicts_are_summed_up() -> None:
+    late = {"ack_breached_at": NOON + 15 * MINUTE}
+    incidents = [
+        told(1, 5 * MINUTE, HOUR, verdict=V.TRUE_POSITIVE),
+        told(2, 10 * MINUTE, 2 * HOUR, verdict=V.FALSE_POSITIVE, escalation_level=2),
+        told(3, 40 * MINUTE, 3 * HOUR, verdict=V.UNKNOWN, escalation_level=4, **late),
         an_incident(4),
-        an_incident(5, rule="breach"),
-    )
-    assert found.rules == {
-        "auth_failures": RuleRecord(4, 2, 1, 0.5),
-        "breach": RuleRecord(1, 0, 0, None),
-    }
+        an_incident(5, status=S.MERGED, resolved_at=NOON + 6, verdict=V.DUPLICATE),
+        an_incident(6, told_at=None, priority=Priority.P1, rule="scan"),
+        an_incident(7, triggered_at=NOON - 1),
+        an_incident(8, triggered_at=NOON + 24 * HOUR),
+        told(9, None, HOUR, verdict=V.BENIGN, rule="scan"),
+    ]
+    found = statistics_of(incidents, PLAN, NOON, NOON + 24 * HOUR)
+    assert (found.opened, found.merged) == (6, 1)
+    assert found.by_priority == {"P0": 5, "P1": 1}
+    assert found.by_status == {"resolved": 4, "triggered": 2}
+    assert found.by_rule == {"auth_failures": 4, "scan": 2}
+    assert found.to_acknowledge == Times(3, 10 * MINUTE, 40 * MINUTE)
+    assert found.to_resolve == Times(4, 90 * MINUTE, 3 * HOUR)
+    assert found.targets == {"P0": Target(15 * MINUTE, met=3, missed=2, waiting=0)}
+    assert found.judged == {"auth_failures": Judged(2, 1), "scan": Judged(1, 0)}
+    assert found.judged["auth_failures"].rate == 0.5
+    assert found.escalated == {2: 1, 4: 1}
 
 
-def test_an_incident_at_level_three_was_told_to_the_two_below():
-    found = figures(an_incident(1, escalation_level=3), an_incident(2, escalation_level=1))
-    assert found.escalations == {1: 2, 2: 1, 3: 1, 4: 0}
+def test_one_that_still_has_time_waits() -> None:
+    found = statistics_of([an_incident(1)], PLAN, NOON, NOON + 10 * MINUTE)
+    assert found.targets["P0"] == Target(15 * MINUTE, met=0, missed=0, waiting=1)
+
+
+def test_nothing_is_nothing() -> None:
+    found = statistics_of([], PLAN, NOON, NOON + HOUR)
+    assert (found.opened, found.to_acknowledge, found.targets) == (0, Times(0, None, None), {})
+
+
+def test_the_ninth_of_ten_is_the_ninetieth_percentile() -> None:
+    incidents = [told(n, n * MINUTE) for n in range(1, 11)]
+    assert statistics_of(incidents, PLAN, NOON, NOON + HOUR).to_acknowledge == Times(10, 330_000, 9 * MINUTE)

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from acting import ALICE, DAY, HOUR, IP, NOON, Clock, a_manual, a_request
+from acting import ALICE, DAY, HOUR, IP, NOON, Clock, a_finding, a_manual, a_request
 from redis.asyncio import Redis
 
 from actions.audit import Actor
@@ -289,3 +289,23 @@ async def test_what_can_be_done_follows_from_the_state(world: World) -> None:
     approved = await world.reviews.approve("b1", ALICE)
     assert allowed_actions(approved) == ("unblock", "extend", "undo")
     assert allowed_actions(await world.reviews.reject("b1", ALICE)) == ("undo",)
+
+
+async def test_what_people_do_with_a_block_is_on_the_timeline_of_its_incident(world: World) -> None:
+    incident = (await world.incidents.open_or_join(a_finding())).incident
+    made = (await world.blocklist.block(a_request(incident_id=incident.id))).block
+    assert made is not None
+    await world.reviews.approve(made.id, ALICE)
+    await world.reviews.extend(made.id, NOON + 8 * HOUR, ALICE, "they come back")
+    await world.reviews.unblock(made.id, ALICE, "our office")
+    await world.reviews.undo(made.id, ALICE)
+    entries = (await world.timeline.page(incident.id))[0][1:]
+    assert [(e.kind, e.actor, e.text.partition(" 2026")[0]) for e in entries] == [
+        ("action_reviewed", "alice", f"block of {IP} approved by alice"),
+        ("action_taken", "alice", f"block of {IP} now ends until"),
+        ("action_reverted", "alice", f"block of {IP} lifted by alice: our office"),
+        ("action_taken", "alice", f"blocked {IP} until"),
+    ]
+    manual = (await world.blocklist.block(a_manual(value="192.0.2.1"))).block
+    assert manual is not None
+    await world.reviews.unblock(manual.id, ALICE)

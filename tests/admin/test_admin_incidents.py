@@ -332,3 +332,29 @@ async def test_a_person_publishes_an_incident_in_their_own_words(desk: Desk) -> 
     )
     assert (await desk.responder.delete(path)).json()["public"]["until"] == "2025-11-24T16:00:00.000Z"
     assert (await desk.responder.delete(path)).status_code == 409
+
+
+async def test_a_person_reports_an_incident_once(desk: Desk) -> None:
+    body = {
+        "title": "Customers see each other's orders",
+        "severity": "critical",
+        "text": "Three calls since ten.",
+        "entities": [{"type": "host", "value": "shop.example"}],
+        "at": "2025-11-24T15:00:00Z",
+    }
+    headers = {"Idempotency-Key": "call-1"}
+    answers = [await desk.responder.post("/incidents", json=body, headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 200]
+    first, again = (answer.json() for answer in answers)
+    assert first == again
+    assert [first[name] for name in ("rule", "priority", "why", "event_count")] == [
+        *("reported", "P0", "Three calls since ten.", 1)
+    ]
+    assert (first["escalation_level"], first["first_seen"]) == (2, "2025-11-24T15:00:00.000Z")
+    entries = (await desk.viewer.get(f"/incidents/{first['id']}/timeline")).json()["items"]
+    assert ("responder" in entries[0]["actor"], entries[0]["kind"]) == (True, "created")
+    assert [row[2] for row in await desk.trail(f"incident:{first['id']}")] == ["incident.report"]
+    joined = await desk.responder.post("/incidents", json={**body, "text": "A fourth."})
+    assert (joined.status_code, joined.json()["event_count"]) == (200, 2)
+    wrong = await desk.responder.post("/incidents", json={**body, "entities": [{"type": "x", "value": "y"}]})
+    assert wrong.status_code == 422

@@ -163,6 +163,9 @@ def test_policy_explain_says_what_every_rule_does_and_which_are_off(here: Path) 
                 "on_dns_failure": "block",
                 "trusted_clients": [],
                 "own_keys": [],
+                "maintenance": [],
+                "maintenance_notice": "",
+                "dead_man": "",
             }
         },
     ]

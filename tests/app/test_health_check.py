@@ -4,8 +4,9 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from app.health_check import TURN_KEY, HealthChecker
-from app.policy import HealthCheck, load_policy
+from app.health_check import HealthChecker, turn_key
+from app.policy import load_policy
+from app.policy_health import HealthCheck
 from detectors.errors import StorageError
 from detectors.event import Batch
 
@@ -79,8 +80,8 @@ async def test_it_is_well_when_a_later_attempt_succeeds(redis: Redis) -> None:
 async def test_of_several_processes_one_checks_in_an_interval(redis: Redis) -> None:
     first, second = Site(redis, [200]), Site(redis, [200])
     assert [await first.check(), await second.check()] == [True, False]
-    assert 59_000 < await redis.pttl(TURN_KEY) <= 60_000
-    await redis.delete(TURN_KEY)
+    assert 59_000 < await redis.pttl(turn_key(CHECK)) <= 60_000
+    await redis.delete(turn_key(CHECK))
     assert await second.check()
 
 

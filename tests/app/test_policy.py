@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.durations import format_duration, parse_duration, parse_rate
-from app.policy import Policy, default_text, load_policy
+from app.policy import INCIDENT_RULES, Policy, default_text, load_policy
 from app.policy_store import PolicyStore
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.errors import ConfigError
@@ -55,9 +55,7 @@ def load(text: str) -> Policy:
 
 def one(lines: str, rule: str = "auth_failures") -> Rule:
     """The rule that these lines under its name make."""
-    section = (
-        "incident_detection" if rule in ("high_error_rate", "health_check_failure") else "security_alerts"
-    )
+    section = "incident_detection" if rule in INCIDENT_RULES else "security_alerts"
     body = "".join(f"    {line}\n" for line in lines.splitlines())
     found = load(f"{section}:\n  {rule}:\n{body}").rule(rule)
     assert found is not None
@@ -79,9 +77,9 @@ def test_the_operators_blocks_load_as_they_stand_each_alone_and_together() -> No
     ]
     together = load(HEALTH_CHECK + SECURITY_ALERTS + INCIDENT_DETECTION)
     assert len(together.rules) == 6
-    assert together.health_check is not None
-    assert not together.health_check.is_polled
-    assert (together.health_check.interval_ms, together.health_check.timeout_ms) == (300_000, 10_000)
+    [check] = together.health_checks
+    assert not check.is_polled
+    assert (check.interval_ms, check.timeout_ms) == (300_000, 10_000)
 
 
 def test_the_file_of_the_project_is_the_built_in_policy() -> None:
@@ -186,6 +184,26 @@ def test_every_mistake_in_a_rule_names_its_key_and_line(body: str, line: int, wo
         ("brake: {blocks: 0}\n", "brake.blocks: '0' is not a whole number between 1"),
         ("login_paths: [login]\n", "login_paths[0]: 'login' is not a path"),
         ("health_check: {interval: 5m}\n", "health_check: needs an endpoint"),
+        ("health_check: {endpoint: /h, method: POST}\n", "health_check.method: only what is polled is asked"),
+        ("health_check: {endpoint: /h, base_url: api}\n", "health_check.base_url: 'api' is not an http address"),
+        ("health_check: {endpoint: 'http://x/', base_url: 'http://x'}\n", "base_url: the endpoint is a whole"),
+        ("health_check: {endpoint: 'http://'}\n", "names no host"),
+        ("health_check: {endpoint: 'http://x/', expect_status: 20}\n", "'20' is no status; write 200, 2xx"),
+        ("health_check: {endpoint: 'http://x/', expect_status: [300-200]}\n", "'300-200' is no status"),
+        ("health_check: {endpoint: 'http://x/', method: head}\n", "unknown 'head'; choose from GET"),
+        ("health_check: {endpoint: 'http://x/', method: HEAD, expect_body: a}\n", "HEAD has no body"),
+        ("health_check: []\n", "health_check: 1 to 50 checks"),
+        ("health_check:\n- {endpoint: 'http://x/'}\n- {endpoint: 'http://x/'}\n", "http://x/ is checked already"),
+        (
+            "health_check:\n- {endpoint: /a, alert_threshold: 1}\n- {endpoint: /b, alert_threshold: 2}\n",
+            "policy.yaml line 3: health_check[1]: alert_threshold is the rule",
+        ),
+        ("incident_detection: {slow_responses: {threshold: 5%}}\n", "'5%' is not how long an answer takes"),
+        ("incident_detection: {slow_responses: {threshold: 2h}}\n", "'2h' is not how long an answer takes"),
+        ("incident_detection: {slow_responses: {percentile: 100}}\n", "between 1 and 99"),
+        ("incident_detection: {high_error_rate: {percentile: 9}}\n", "only slow_responses has a percentile"),
+        ("incident_detection: {slow_responses: {where: {status: 200}}}\n", "looks at all events of a host"),
+        ("incident_detection: {high_error_rate: {group_by: ip}}\n", "high_error_rate follows host and nobody else"),
         ("health_check: {endpoint: ftp://x}\n", "health_check.endpoint: 'ftp://x' is neither"),
         ("health_check: {endpoint: /h, interval: 1s, timeout: 2s}\n", "timeout: must not be longer"),
         ("incident_detection: {high_error_rate: {threshold: 10}}\n", "'10' is not a whole percentage"),
@@ -216,14 +234,59 @@ def test_the_other_settings_are_taken() -> None:
         ("/up",),
     )
     assert policy.review_grace_ms == 3_600_000
-    assert policy.health_check is not None
-    assert policy.health_check.is_polled
+    assert [check.is_polled for check in policy.health_checks] == [True]
 
 
 def test_a_watched_health_path_is_counted_and_its_alert_threshold_turns_the_rule_on() -> None:
     policy = load("health_check: {endpoint: /up, alert_threshold: 5}\n")
     assert policy.health_paths == ("/api/health", "/health", "/up")
     assert [(rule.name, rule.threshold) for rule in policy.rules] == [("health_check_failure", 5)]
+
+
+def test_a_path_with_a_base_address_is_polled_and_not_watched_as_well() -> None:
+    policy = load(HEALTH_CHECK + "  base_url: https://api.example.com/v1/\n")
+    [check] = policy.health_checks
+    assert check.is_polled
+    assert (check.url, check.path) == ("https://api.example.com/v1/api/health", "/v1/api/health")
+    assert (check.interval_ms, check.timeout_ms, check.retries, check.alert_threshold) == (
+        300_000,
+        10_000,
+        3,
+        3,
+    )
+    polled = load("health_check: {endpoint: 'https://api.example.com/api/health'}\n")
+    assert polled.health_paths == ("/health",)
+    stated = load("health_check: {endpoint: 'http://a/api/health'}\nhealth_paths: [/api/health]\n")
+    assert stated.health_paths == ("/api/health",)
+
+
+def test_several_checks_have_one_rule_and_answers_of_their_own() -> None:
+    policy = load(
+        "health_check:\n"
+        "  - {endpoint: 'https://a.example/up', alert_threshold: 2, success_threshold: 4, expect_status: [200, 3xx]}\n"
+        "  - {endpoint: /up, base_url: 'https://b.example', expect_status: 200-204, expect_body: fine}\n"
+    )
+    first, second = policy.health_checks
+    assert (first.interval_ms, first.expect_status) == (60_000, ((200, 200), (300, 399)))
+    assert (second.expect_status, second.expect_body) == (((200, 204),), "fine")
+    rule = policy.rule("health_check_failure")
+    assert rule is not None
+    assert (rule.threshold, rule.recovers) == (2, 4)
+
+
+def test_slow_responses_and_the_second_error_rate_are_off_until_named() -> None:
+    assert {"slow_responses", "elevated_error_rate"}.isdisjoint(BUILT_IN)
+    rule = one(
+        "{threshold: 1.5s, percentile: 99, window: 10m, min_volume: 50, action: alert_admin}",
+        "slow_responses",
+    )
+    assert (rule.threshold, rule.percentile, rule.window_ms, rule.min_volume) == (1500, 99, 600_000, 50)
+    assert (rule.kind, rule.recovers, rule.actions) == (Kind.PERCENTILE, 80, (Action.ALERT_ADMIN,))
+    assert one("threshold: 500ms", "slow_responses").threshold == 500
+    plain = one("", "slow_responses")
+    assert plain == DEFAULTS["slow_responses"]
+    assert (plain.threshold, plain.percentile, plain.min_volume) == (2000, 95, 100)
+    assert one("", "elevated_error_rate").threshold == 5
 
 
 def test_a_threshold_of_the_rule_itself_is_stronger_than_the_checks() -> None:

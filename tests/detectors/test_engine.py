@@ -155,7 +155,8 @@ async def test_ten_per_cent_errors_are_found_when_their_bucket_is_over(redis: Re
     events = [event(i * 10, status=500 if i % 10 == 0 else 200, **host) for i in range(120)]
     assert await found_by(redis, events) == []
     assert await found_by(redis, [event(20_000, status=200, **host)]) == [
-        ("high_error_rate", "api.example.org")
+        ("high_error_rate", "api.example.org"),
+        ("elevated_error_rate", "api.example.org"),
     ]
 
 

@@ -98,6 +98,8 @@ async def test_the_evidence_names_the_matched_part_of_each_event(redis: Redis, r
 def test_no_rule_is_missing_from_the_table():
     apart = {
         "high_error_rate",
+        "elevated_error_rate",
+        "slow_responses",
         "client_error_rate",
         "account_takeover",
         "leaked_key_in_use",

@@ -13,7 +13,7 @@ from detectors.rule_table import rule_table
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEXTS = ("phrase", "what", "needs", "check", "act", "wrong")
-PLACEHOLDERS = {"subject", "rule", "times", "count", "percent", "total"}
+PLACEHOLDERS = {"measured", "rest", "subject", "rule", "times", "count", "percent", "total"}
 
 
 @pytest.mark.parametrize("name", DEFAULTS)

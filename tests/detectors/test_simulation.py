@@ -15,7 +15,7 @@ from detectors.defaults import DEFAULTS
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "detection.md"
 USERS = 5_000
 """A quarter of the day in the docs: the machines that fail all day are as many, and the whole takes a minute."""
-OF_OPERATIONS = {"health_check_failure", "high_error_rate"}
+OF_OPERATIONS = {"health_check_failure", "high_error_rate", "elevated_error_rate", "slow_responses"}
 """Rules about the site's own health: nobody attacks."""
 
 

@@ -1,5 +1,10 @@
 """What the windows should say, written slowly and obviously: every event is kept, every window is tried."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
 
 def count_findings(arrivals: list[int], n: int, window: int) -> list[tuple[int, int, int]]:
     """(first_at, at, count) of each finding of a counting rule, events given in order of arrival."""
@@ -68,6 +73,60 @@ def streak_findings(arrivals: list[tuple[int, bool]], n: int, window: int) -> li
         if len(row) == n:
             found.append((row[0], t, n))
             row = []
+    return found
+
+
+def recovering_streak_findings(
+    arrivals: list[tuple[int, bool]], n: int, window: int, goods: int
+) -> list[tuple[int, int, int, bool]]:
+    """n bad events in a row, and after them so many good ones in a row (True), in order of time."""
+    found: list[tuple[int, int, int, bool]] = []
+    row: list[int] = []
+    fine: list[int] = []
+    for t, good in arrivals:
+        fine = [*fine, t] if good else []
+        row = [] if good else [*(a for a in row if t - a < window), t]
+        if len(row) == n:
+            found.append((row[0], t, n, False))
+            row = []
+        fired = bool(found) and not found[-1][3]
+        if good and not fired:
+            fine = []
+        if fired and len(fine) == goods:
+            found.append((fine[0], t, goods, True))
+            fine = []
+    return found
+
+
+def bucket_findings(
+    arrivals: list[tuple[int, T]], window: int, judge: Callable[[list[T]], tuple[bool, bool, int]]
+) -> list[tuple[int, int, int, bool]]:
+    """Findings of a rule that judges what a window's buckets hold, each arrival (bucket's start, what it brought).
+
+    `judge` answers whether it is too much, whether it is well again, and how many are bad. A bucket is judged when
+    a later one begins; a finding consumes all that came before, and what comes later than a window before the oldest
+    is dropped. It is over (True) once what is well lies a window behind the last finding.
+    """
+    kept: list[tuple[int, T]] = []
+    found: list[tuple[int, int, int, bool]] = []
+    fired_at = None
+    for t, brought in arrivals:
+        newest = max((start for start, _ in kept), default=None)
+        if newest is not None and t > newest:
+            inside = [(start, b) for start, b in kept if start > newest - window]
+            too_much, is_well, bad = judge([b for _, b in inside])
+            first = min(start for start, _ in inside)
+            if too_much:
+                found.append((first, newest, bad, False))
+                kept, fired_at = [], newest
+            elif is_well and fired_at is not None and newest - fired_at >= window:
+                found.append((first, newest, bad, True))
+                fired_at = None
+        oldest = min((start for start, _ in kept), default=None)
+        if oldest is None or t > oldest - window or t in {start for start, _ in kept}:
+            kept.append((t, brought))
+        newest = max((start for start, _ in kept), default=t)
+        kept = [(start, b) for start, b in kept if start > newest - 2 * window]
     return found
 
 

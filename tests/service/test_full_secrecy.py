@@ -18,6 +18,7 @@ from key_samples import RECIPES, SAMPLES, cook
 from test_crashes import eventually
 from test_full_run import OWN_KEY, incidents, post, unpacked
 
+from app.policy import INCIDENT_RULES
 from benchmarks.service import TOKENS, Service, running_service
 from detectors.defaults import DEFAULTS
 
@@ -29,14 +30,14 @@ QUOTED = ("path", "user_agent")
 OTHERS = ("query", "referer", "message", "user", "host", "api_key_id", "request_id")
 STATUSES = (401, 200, 404, 403, 429, 500)
 RULES = Path(__file__).resolve().parent.parent / "sigma" / "rules"
-ALERTS = sorted(set(DEFAULTS) - {"health_check_failure", "high_error_rate", "security_breach"})
+ALERTS = sorted(set(DEFAULTS) - INCIDENT_RULES)
 POLICY = f"""
 own_keys: [pc_live_]
 shared_addresses: {{users: 5}}
 sigma: {{folder: {RULES}, action: [alert_admin]}}
 security_alerts:
 {"".join(f"  {name}: {{action: [alert_admin, investigate]}}{chr(10)}" for name in ALERTS)}
-incident_detection: {{health_check_failure: {{}}, high_error_rate: {{}}, security_breach: {{}}}}
+incident_detection: {{{", ".join(f"{name}: {{}}" for name in sorted(INCIDENT_RULES))}}}
 rules:
   everything: {{where: {{path: {{exists: true}}}}, group_by: user, threshold: 1/1m, action: create_incident}}
   every_host: {{where: {{status: 200}}, group_by: host, threshold: 1/1m}}

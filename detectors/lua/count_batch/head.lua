@@ -4,12 +4,13 @@
 -- KEYS[1]   STRING  mark of the batch                    TTL left behind: ARGV[1]
 -- KEYS[2]   STREAM  findings of this shard               no TTL; the responder deletes what it has handled
 -- KEYS[3..] STRING  window of group i, cmsgpack          TTL left behind: the group's ttl_ms, or memory_ms where it
---                   remembers a success: nobody may fill the memory with failures of made-up users
+--                   remembers a success: nobody may fill the memory with failures of made-up users; at least a day
+--                   while it waits for its subject to recover
 -- KEYS behind these  STRING  who got in from an address, cmsgpack, only read; ARGV says which group asks for which
 -- ARGV[1]   ms      how long the mark lives; 0: the batch is not marked
 -- ARGV[2]   0 or 1  whether findings go to the stream (a replay only wants them returned)
 -- ARGV[3..] cmsgpack {kind, n, window_ms, ttl_ms, min_volume, meta, times, values, evidence, shared_key, shared_from,
---            raised, memory_ms, spares_known} of group i:
+--            raised, memory_ms, spares_known, percentile, recovers} of group i:
 --   times     event times in epoch ms, ascending
 --   values    by kind, see the file of each; else empty
 --   evidence  {time, text, time, text ...} for some of the times, ascending
@@ -17,8 +18,11 @@
 --   raised       1: n is multiplied by the users of a shared address, at most by 10
 --   memory_ms    how long places, users and successes are remembered (newcomer, shared, sequence, streak)
 --   spares_known 1: known people may fail oftener (sequence, streak)
+--   percentile   per cent of the events that must be within n (percentile)
+--   recovers     what ends a firing: so many good ones in a row (streak), so many per cent of n over a whole window
+--                (ratio, percentile); 0: nothing, and nobody is told of an end
 -- returns   {applied 0 or 1, windows that could not be read and begin anew, then per finding: group number, first_at, at,
---            count, users of a shared address or 0}
+--            count, users of a shared address or 0, 1 where it says that the subject has recovered}
 --
 -- The script is put together by windows.py: this file, one for each kind of window, and tail.lua. A kind is a function
 -- of (state, g, found): it advances the state by g.times and g.values and emits what crosses g.n.
@@ -58,8 +62,10 @@ end
 
 local users_of_group = 0
 
-local function emit(found, first, last, count, evidence, total)
-  found[#found + 1] = {first, last, count, evidence, total or 0}
+-- `recovered`: 1 where it says that a firing is over. state.f is when the subject last fired and has not recovered
+-- since; exactly one such finding follows, whatever the number of findings before it.
+local function emit(found, first, last, count, evidence, total, recovered, measured)
+  found[#found + 1] = {first, last, count, evidence, total or 0, recovered or 0, measured or 0}
 end
 
 -- Puts an element into ascending times; returns its place.

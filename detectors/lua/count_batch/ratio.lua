@@ -1,4 +1,7 @@
 -- ratio: n per cent bad of at least min_volume events. times: bucket starts; values: total and bad, alternating.
+--
+-- Over: a whole window since the last firing, of at least min_volume events, in which less than `recovers` per cent of n
+-- per cent were bad. Whoever is silent does not recover.
 
 -- A bucket is judged when the next one begins, so the answer does not depend on how batches were cut. What has
 -- happened since the next one began is no evidence for it.
@@ -15,6 +18,11 @@ local function judge_ratio(state, g, found, next)
   if total >= g.min_volume and bad > 0 and bad * 100 >= g.n * total then
     emit(found, first, newest, bad, take_evidence(state, first, next - 1), total)
     state.t, state.v = {}, {}
+    if g.recovers > 0 then state.f = newest end
+  elseif state.f and newest - state.f >= g.window and total >= g.min_volume
+    and bad * 10000 < g.n * g.recovers * total then
+    emit(found, first, newest, bad, {}, total, 1)
+    state.f = nil
   end
 end
 

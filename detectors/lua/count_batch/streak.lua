@@ -1,4 +1,6 @@
 -- streak: n bad events in a row. values: 1 (good), 0 or the hash of a user (bad) per time.
+--
+-- Over: `recovers` good ones in a row after the last firing.
 
 -- Whether a user got in from this address in the time before.
 local function is_known_user(g, user, t)
@@ -24,17 +26,26 @@ local function streak(state, g, found)
     if is_known_user(g, g.values[i], t) then
       spared[t] = true
     elseif t >= (state.last or 0) then
-      if g.values[i] == 1 then
+      if g.values[i] == 1 and state.f and g.recovers > 0 then
+        -- Kept until it has recovered: when the good ones began, how many, and the newest.
+        state.t, state.e = {}, {}
+        state.good_from, state.goods, state.last = state.good_from or t, (state.goods or 0) + 1, t
+        if state.goods >= g.recovers then
+          emit(found, state.good_from, t, state.goods, {}, 0, 1)
+          state.f, state.good_from, state.goods, state.last = nil, nil, nil, nil
+        end
+      elseif g.values[i] == 1 then
         -- Nothing is kept of a subject that is well, or each made-up Host header would cost memory for days.
         state.t, state.e, state.last = {}, {}, nil
       else
-        state.last = t
+        state.last, state.good_from, state.goods = t, nil, nil
         while state.t[1] and t - state.t[1] >= g.window do table.remove(state.t, 1) end
         state.t[#state.t + 1] = t
         if #state.t >= g.n then
           local first = state.t[1]
           state.t = {}
           emit(found, first, t, g.n, take_evidence(state, first, t))
+          if g.recovers > 0 then state.f = t end
         end
       end
     end

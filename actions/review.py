@@ -1,0 +1,166 @@
+"""Everything that a review of an incident needs, gathered from the stores: times, evidence, actions, who was told."""
+
+from typing import Any
+
+import msgspec
+
+from actions.block import Block
+from actions.campaigns import Member
+from actions.checksums import checksum_of, checksum_of_all, evidence_json
+from actions.dossiers import Dossier
+from actions.incident import Entry, Incident
+from actions.outbox import Notification
+from actions.response_times import acknowledged_after
+from actions.runbook import Runbook, runbook_of
+from actions.world import World
+from detectors.finding import Evidence
+
+ENTRIES_READ = 1_000
+DELIVERIES_READ = 200
+BLOCKS_READ = 200
+
+
+class Milestone(msgspec.Struct, frozen=True):
+    """One moment of the incident. Times are epoch ms, `after_ms` counts from the moment before that it follows."""
+
+    name: str
+    phase: str
+    """The function of NIST CSF 2.0 that it ends: DE, RS or RC."""
+    at: int | None
+    after_ms: int | None = None
+    since: str = ""
+    """What `after_ms` counts from."""
+    target_ms: int | None = None
+    is_met: bool | None = None
+    """Whether the target was met; None where there is none, or it is still open."""
+
+
+class Exhibit(msgspec.Struct, frozen=True):
+    """One piece of evidence with its checksum (checksums.py)."""
+
+    evidence: Evidence
+    evidence_json: str
+    """Exactly what the checksum is of."""
+    sha256: str
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """One incident as its review sees it. Text from logs is redacted already, and an attacker's all the same."""
+
+    incident: Incident
+    made_at: int
+    made_by: str
+    policy: str
+    """Which policy is in force now: the digest of its text."""
+    milestones: tuple[Milestone, ...]
+    entries: tuple[Entry, ...]
+    entries_left_out: int
+    exhibits: tuple[Exhibit, ...]
+    evidence_sha256: str
+    """Of the checksums above, one a line, each with its line end."""
+    is_untouched: bool | None
+    """Whether what was copied at the opening is still the same, by the checksum on the timeline; None: it has none."""
+    blocks: tuple[Block, ...]
+    merged: tuple[str, ...]
+    """The incidents that this one took in."""
+    members: tuple[Member, ...]
+    notifications: tuple[Notification, ...]
+    dossier: Dossier | None
+    runbook: Runbook
+
+
+async def review_of(
+    world: World, incident_id: str, *, made_by: str = "", policy: str = "", rule_title: str = ""
+) -> Review:
+    """Gathers the review of an incident. Raises: UnknownError, StorageError."""
+    incident = await world.incidents.get(incident_id)
+    entries, left_out = await _entries(world, incident.id)
+    blocks = await world.blocklist.blocks_of(_named(entries, "block_id")[:BLOCKS_READ])
+    notifications, _ = await world.outbox.notifications(incident_id=incident.id, limit=DELIVERIES_READ)
+    exhibits = tuple(Exhibit(e, evidence_json(e).decode(), checksum_of(e)) for e in incident.evidence)
+    return Review(
+        incident=incident,
+        made_at=world.now(),
+        made_by=made_by,
+        policy=policy,
+        milestones=milestones_of(incident, blocks, world),
+        entries=tuple(entries),
+        entries_left_out=left_out,
+        exhibits=exhibits,
+        evidence_sha256=checksum_of_all(incident.evidence),
+        is_untouched=_is_untouched(incident, entries),
+        blocks=tuple(blocks),
+        merged=tuple(_named(entries, "merged")),
+        members=tuple(await world.incidents.members(incident.id) if incident.is_campaign else ()),
+        notifications=tuple(reversed(notifications)),
+        dossier=await world.dossiers.find(incident.id),
+        runbook=runbook_of(incident.rule, rule_title),
+    )
+
+
+def milestones_of(incident: Incident, blocks: list[Block], world: World) -> tuple[Milestone, ...]:
+    """From the first event to the closing; what has not happened has no time."""
+    grade = world.incidents.plan.grade(incident.priority)
+    blocked_at = min((block.created_at for block in blocks), default=None)
+    found, told = incident.triggered_at, incident.told_at
+    answered = acknowledged_after(incident)
+    is_met: bool | None = None
+    if incident.ack_breached_at is not None:
+        is_met = False
+    elif answered is not None:
+        is_met = answered <= grade.response_ms
+    elif told is not None and incident.is_open and world.now() > told + grade.response_ms:
+        is_met = False
+    return (
+        Milestone("first event", "", incident.first_seen),
+        Milestone("detected", "DE", found, max(0, found - incident.first_seen), "first event"),
+        Milestone("first block", "RS", blocked_at, _after(blocked_at, found), "detected"),
+        Milestone("people told", "RS", told, _after(told, found), "detected"),
+        Milestone(
+            "acknowledged",
+            "RS",
+            incident.acknowledged_at,
+            _after(incident.acknowledged_at, told),
+            "people told",
+            grade.response_ms if told is not None else None,
+            is_met,
+        ),
+        Milestone("mitigated", "RS", incident.mitigated_at, _after(incident.mitigated_at, found), "detected"),
+        Milestone("resolved", "RC", incident.resolved_at, _after(incident.resolved_at, found), "detected"),
+        Milestone("closed", "RC", incident.closed_at, _after(incident.closed_at, found), "detected"),
+    )
+
+
+async def _entries(world: World, incident_id: str) -> tuple[list[Entry], int]:
+    """The first 1,000 entries, and how many more there are."""
+    entries: list[Entry] = []
+    cursor: str | None = None
+    while len(entries) < ENTRIES_READ:
+        page, cursor = await world.timeline.page(incident_id, cursor=cursor, limit=500)
+        entries += page
+        if cursor is None:
+            return entries, 0
+    return entries, await world.timeline.length(incident_id) - len(entries)
+
+
+def _named(entries: list[Entry], name: str) -> list[str]:
+    """The different values that the entries' data have under this name, in order."""
+    found: dict[str, None] = {}
+    for entry in entries:
+        data: Any = entry.data
+        value = data.get(name) if isinstance(data, dict) else None
+        if isinstance(value, str):
+            found[value] = None
+    return list(found)
+
+
+def _after(at: int | None, since: int | None) -> int | None:
+    return None if at is None or since is None else max(0, at - since)
+
+
+def _is_untouched(incident: Incident, entries: list[Entry]) -> bool | None:
+    data: Any = next((entry.data for entry in entries if entry.kind == "created"), None)
+    if not isinstance(data, dict) or "evidence_sha256" not in data:
+        return None
+    copied = incident.evidence[: data["evidence_count"]]
+    return bool(checksum_of_all(copied) == data["evidence_sha256"])
