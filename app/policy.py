@@ -12,6 +12,7 @@ from pathlib import Path
 
 from actions.maintenance import Window
 from actions.maintenance_notices import NOTICE_AHEAD_ONLY, NoticeSettings
+from actions.public_status import StatusPage
 from actions.response_plan import ResponsePlan
 from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
@@ -31,6 +32,7 @@ from app.policy_own_rules import Example, read_own_rules
 from app.policy_response import RESPONSE_KEYS, read_response_plan
 from app.policy_rules import HEALTH_RULE, read_rule, with_alert_threshold
 from app.policy_sigma import read_sigma
+from app.policy_status import read_status_page
 from app.sigma.library import Sigma
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.rule import Kind, Rule
@@ -55,6 +57,7 @@ KEYS = frozenset(
         *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys"),
         *RESPONSE_KEYS,
         *("maintenance", "maintenance_notice", "dead_man"),
+        "status_page",
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -98,6 +101,7 @@ class Policy:
     maintenance: tuple[Window, ...] = ()
     maintenance_notice: NoticeSettings = NOTICE_AHEAD_ONLY
     dead_man: DeadManSettings | None = None
+    status_page: StatusPage = field(default_factory=StatusPage)
 
     @property
     def digest(self) -> str:
@@ -166,6 +170,7 @@ def load_policy(
             else NOTICE_AHEAD_ONLY
         ),
         dead_man=read_dead_man(top["dead_man"]) if "dead_man" in top else None,
+        status_page=read_status_page(top["status_page"]) if "status_page" in top else StatusPage(),
     )
 
 
