@@ -15,7 +15,7 @@ from starlette.responses import Response
 from actions.incident import PublicUpdate
 from actions.public_status import PublicIncident, PublicStatus
 from app.admin.models import Moment
-from app.pages import page, safe_headers
+from app.pages import page, safe_headers, visible
 from app.status_feed import StatusFeed, Write
 from detectors.timestamps import to_rfc3339
 
@@ -133,7 +133,7 @@ def as_json(status: PublicStatus) -> bytes:
 
 def as_html(status: PublicStatus) -> bytes:
     """The page for people."""
-    return bytes(page("status.html", status=status, moment=moment, iso=to_rfc3339, visible=visible).body)
+    return bytes(page("status.html", status=status, moment=moment, iso=to_rfc3339).body)
 
 
 def as_atom(status: PublicStatus) -> bytes:
@@ -171,11 +171,6 @@ def _add(parent: ElementTree.Element, name: str, text: str) -> ElementTree.Eleme
     element = ElementTree.SubElement(parent, name)
     element.text = visible(text)
     return element
-
-
-def visible(text: str) -> str:
-    """Text with its line ends; what cannot be printed (XML forbids some of it) is shown as U+FFFD."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def moment(at: int) -> str:
