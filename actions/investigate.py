@@ -7,19 +7,17 @@ import msgspec
 from actions.block_ip import blockable
 from actions.dossiers import Dossier, EarlierBlock
 from actions.incident import Incident
+from actions.investigation import LISTED, Subject
 from actions.neighbours import Neighbour
 from actions.networks import network_of, spelled, vicinity
 from actions.world import World
 from detectors.finding import Finding, SubjectKind
 
-LISTED = 50
-"""Entries of each list in a dossier."""
-
 
 async def run(finding: Finding, incident: Incident, world: World) -> None:
-    """Keeps a dossier with the incident and notes it on the timeline, once per finding.
+    """Keeps a first dossier with the incident, notes it on the timeline and has the whole one made, once per finding.
 
-    Raises: StorageError.
+    It reads nothing but Redis; investigation_work.py reads the events later. Raises: StorageError.
     """
     value = blockable(finding)
     accounts = dict.fromkeys(e.user for e in incident.evidence + finding.evidence if e.user)
@@ -30,32 +28,46 @@ async def run(finding: Finding, incident: Incident, world: World) -> None:
         finding_id=finding.id,
         made_at=world.now(),
         subject=finding.subject,
+        subject_kind=finding.subject_kind.value,
+        rule=finding.rule,
         evidence=finding.evidence,
         place=world.geo.look_up(value) if value else None,
-        earlier_blocks=await _earlier(value, finding.id, world) if value else (),
+        earlier_blocks=await earlier_blocks(value, world, besides=finding.id) if value else (),
         accounts=tuple(accounts)[:LISTED],
         vicinity=vicinity(value) if value else None,
+        shared_users=finding.shared_users,
     )
     if value is not None:
-        blocked, found = await _nearby(value, world)
-        dossier = _with_nearby(dossier, blocked, found)
-    await world.dossiers.put(dossier)
+        blocked, found = await nearby(value, world)
+        dossier = msgspec.structs.replace(dossier, blocked_nearby=blocked, found_nearby=found)
     text, data = _summary(dossier)
-    once = f"{finding.id} investigate"
-    await world.timeline.note_once(incident.id, once, "evidence_added", text, data=data)
+    subject = Subject(finding.subject_kind.value, value or finding.subject)
+    await world.investigations.begin(dossier, subject, f"{finding.id} investigate", text, data)
 
 
-async def _earlier(value: str, finding_id: str, world: World) -> tuple[EarlierBlock, ...]:
+async def earlier_blocks(value: str, world: World, besides: str = "") -> tuple[EarlierBlock, ...]:
+    """The blocks of a value, the newest first, but for that of one finding. Raises: StorageError."""
     blocks = await world.blocklist.history(value)
     return tuple(
-        EarlierBlock(b.id, b.rule, b.reason, b.status.value, b.strikes, b.created_at, b.until, b.note)
+        EarlierBlock(
+            b.id,
+            b.rule,
+            b.reason,
+            b.status.value,
+            b.strikes,
+            b.created_at,
+            b.until,
+            b.note,
+            b.review.value,
+            b.changed_by,
+        )
         for b in blocks[:LISTED]
-        if b.finding_id != finding_id
+        if not besides or b.finding_id != besides
     )
 
 
-async def _nearby(value: str, world: World) -> tuple[list[str], list[Neighbour]]:
-    """Who is blocked, and who was found out, in the same vicinity or at the same provider."""
+async def nearby(value: str, world: World) -> tuple[tuple[str, ...], tuple[Neighbour, ...]]:
+    """Who is blocked, and who was found out, in the same vicinity or at the same provider. Raises: StorageError."""
     found: dict[Neighbour, None] = {}
     for name in world.neighbours.networks_of(value):
         found |= dict.fromkeys(await world.neighbours.of(name, besides=value))
@@ -66,17 +78,12 @@ async def _nearby(value: str, world: World) -> tuple[list[str], list[Neighbour]]
     candidates[spelled(near)] = None
     candidates.pop(value, None)
     decisions = await world.blocklist.decisions_of(list(candidates))
-    return [d.value for d in decisions], sorted(found, key=lambda n: -n.at)
+    blocked = tuple(d.value for d in decisions)
+    return blocked[:LISTED], tuple(sorted(found, key=lambda n: -n.at))[:LISTED]
 
 
 def _canonical_subjects(found: dict[Neighbour, None]) -> list[str]:
     return [n.subject.split()[0] for n in found if n.subject]
-
-
-def _with_nearby(dossier: Dossier, blocked: list[str], found: list[Neighbour]) -> Dossier:
-    return msgspec.structs.replace(
-        dossier, blocked_nearby=tuple(blocked[:LISTED]), found_nearby=tuple(found[:LISTED])
-    )
 
 
 def _summary(dossier: Dossier) -> tuple[str, dict[str, object]]:

@@ -7,17 +7,23 @@
 NETWORK is the /24 (IPv6: /48) of the subject, or `AS64500` where an ASN database is configured.
 """
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from actions.incident import Incident
 from actions.networks import vicinity
 from actions.storage import DAY_MS, Client, act_key, storage_errors, text_of
-from detectors.finding import Finding, SubjectKind
+from detectors.finding import Evidence, Finding, SubjectKind
 from detectors.geo import Geo
 
 NEAR_TTL_MS = 7 * DAY_MS
 NEAR_KEPT = 256
+MOST_SHARING = 20
+"""Others that may share a user agent or path before it is taken for an ordinary one."""
+SHARES_NAMED = 5
 
 
 class Neighbour(msgspec.Struct, frozen=True):
@@ -75,3 +81,44 @@ class Neighbours:
             if subject != besides:
                 found.append(Neighbour(subject, rule, int(at)))
         return found
+
+
+class Alike(msgspec.Struct, frozen=True):
+    """Another subject that was found out lately and behaved alike."""
+
+    subject: str
+    rule: str
+    incident_id: str
+    at: int
+    shares: tuple[str, ...]
+    """`user agent X`, `path /.env`: what their evidence has in common."""
+
+
+def alike(
+    incident: Incident | None, subject: str, evidence: Sequence[Evidence], others: Iterable[Incident]
+) -> list[Alike]:
+    """Those of other incidents whose evidence shares a user agent or a path with this evidence, the newest first.
+
+    A path that a tenth of the others share as well says nothing of one attacker; so does such a user agent.
+    """
+    others = [one for one in others if one.subject != subject and (incident is None or one.id != incident.id)]
+    traits = {one.id: _traits(one.evidence) for one in others}
+    spread = Counter(trait for found in traits.values() for trait in found)
+    most = max(MOST_SHARING, len(others) // 10)
+    own = {trait for trait in _traits(evidence) if spread[trait] <= most}
+    found = [
+        Alike(one.subject, one.rule, one.id, one.last_seen, tuple(sorted(shared)[:SHARES_NAMED]))
+        for one in others
+        if (shared := own & traits[one.id])
+    ]
+    return sorted(found, key=lambda one: (-len(one.shares), -one.at))
+
+
+def _traits(evidence: Iterable[Evidence]) -> set[str]:
+    traits = set()
+    for one in evidence:
+        if one.user_agent:
+            traits.add(f"user agent {one.user_agent[:120]}")
+        if one.path and one.path != "/":
+            traits.add(f"path {one.path.partition('?')[0][:120]}")
+    return traits

@@ -57,6 +57,7 @@ def sections_of(review: Review, grade: Grade) -> tuple[Section, ...]:
         Section(title="Impact", lines=(incident.impact or TO_FILL_IN,)),
         _timeline(review),
         _evidence(review),
+        _investigation(review),
         _actions(review),
         Section(
             title="Members",
@@ -160,6 +161,25 @@ def _evidence(review: Review) -> Section:
         ),
         headings=("no", "at", "who", "request", "matched", "SHA-256"),
         rows=tuple(rows),
+    )
+
+
+def _investigation(review: Review) -> Section:
+    """What the dossier found that a reader must do or know; the dossier itself has the rest."""
+    dossier = review.dossier
+    if dossier is None:
+        return Section(title="")
+    place = dossier.place
+    where = [str(part) for part in (place.city, place.country, place.organization) if part] if place else []
+    lines = [
+        f"Made {to_rfc3339(dossier.made_at)} about {dossier.subject}"
+        + (f" ({', '.join(where)})" if where else "")
+    ]
+    return Section(
+        title="Investigation",
+        lines=tuple(lines),
+        rows=tuple(("at once" if step.urgent else "then", step.text) for step in dossier.steps),
+        headings=("when", "what to do") if dossier.steps else (),
     )
 
 

@@ -14,6 +14,8 @@ from actions.incident_moves import IncidentMoves
 from actions.incident_record import IncidentRecord
 from actions.incident_work import IncidentWork
 from actions.incidents import Incidents
+from actions.investigation import EventHistory
+from actions.investigations import Investigations
 from actions.maintenance_notices import MaintenanceNotices
 from actions.maintenance_windows import Maintenance
 from actions.message import Channel
@@ -51,6 +53,7 @@ class World:
     clocks: IncidentClocks
     work: IncidentWork
     dossiers: Dossiers
+    investigations: Investigations
     neighbours: Neighbours
     observed: Observed
     geo: Geo
@@ -59,6 +62,8 @@ class World:
     maintenance: Maintenance
     muting: Muting
     notices: MaintenanceNotices
+    history: EventHistory | None
+    """Where events of the last hours can be read; None: nowhere."""
 
     @classmethod
     def make(
@@ -76,6 +81,7 @@ class World:
         brake_window_ms: int = BRAKE_WINDOW_MS,
         grace_ms: int = GRACE_MS,
         plan: ResponsePlan | None = None,
+        history: EventHistory | None = None,
     ) -> "World":
         """Wires a world.
 
@@ -101,6 +107,7 @@ class World:
         record = IncidentRecord(now, timeline, outbox, audit)
         incidents = Incidents(redis, now, record, counters, plan)
         silences, maintenance = Silences(redis, now, audit), Maintenance(redis, now, audit)
+        dossiers = Dossiers(redis)
         return cls(
             redis=redis,
             now=now,
@@ -116,7 +123,8 @@ class World:
             moves=IncidentMoves(redis, now, incidents, timeline, record, audit),
             work=IncidentWork(redis, now, incidents, timeline, audit),
             clocks=IncidentClocks(redis, now, incidents, timeline, record),
-            dossiers=Dossiers(redis),
+            dossiers=dossiers,
+            investigations=Investigations(redis, now, dossiers, timeline, audit),
             neighbours=Neighbours(redis, geo),
             observed=Observed(redis),
             geo=geo,
@@ -125,4 +133,5 @@ class World:
             maintenance=maintenance,
             muting=Muting(silences, maintenance),
             notices=MaintenanceNotices(redis, now, outbox, maintenance),
+            history=history,
         )

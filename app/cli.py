@@ -11,7 +11,9 @@ import typer
 
 from app.cli_blocks import allow, blocks
 from app.cli_incidents import incidents
+from app.cli_investigate import investigate
 from app.cli_policy import policy
+from app.cli_review import show_statistics, write_report
 from app.cli_silences import maintenance, silence
 from app.cli_simulate import simulate
 from app.cli_tokens import tokens
@@ -26,12 +28,15 @@ app = typer.Typer(
 )
 app.add_typer(blocks, name="blocks")
 app.add_typer(allow, name="allow")
+incidents.command("report")(write_report)
+incidents.command("stats")(show_statistics)
 app.add_typer(incidents, name="incidents")
 app.add_typer(silence, name="silence")
 app.add_typer(maintenance, name="maintenance")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
 app.add_typer(simulate, name="simulate")
+app.command()(investigate)
 
 
 @app.command()

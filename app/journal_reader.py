@@ -6,7 +6,7 @@ Reads beside a service that writes: a frame that is not finished yet, or torn by
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import msgspec
@@ -115,6 +115,17 @@ class JournalReader:
                 if entry.received_ms >= self.coverage.since_ms:
                     self.coverage.events += len(batch.events)
                 yield batch, _masks_of(entry)
+
+    def newest_hour_first(self) -> Iterator[tuple[int, Iterator[Entry]]]:
+        """Hour by hour, its beginning (epoch ms) and what was written in it, one process after another.
+
+        An hour must be read to its end before the next is taken; what was not read is not covered.
+        """
+        newest = sorted(self._segments, key=lambda s: (-s.hour, s))
+        for hour, group in groupby(newest, key=lambda s: s.hour):
+            by_slot = groupby(group, key=lambda s: s.slot)
+            streams = [self._entries_of(list(found)) for _, found in by_slot]
+            yield hour * HOUR_MS, chain.from_iterable(streams)
 
     def _entries_of(self, found: list[Segment]) -> Iterator[Entry]:
         """What one process after another wrote under one slot; notes when they wrote."""

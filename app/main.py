@@ -165,6 +165,7 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
         "maintenance": _every(NOTICES_LOOK_S, _notices(world)),
         "dead_man": dead_man.run,
         "responder": world.responder.run,
+        "investigator": world.investigator.run,
     }
     parent = multiprocessing.parent_process()
     if parent is not None:

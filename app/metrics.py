@@ -41,7 +41,7 @@ JOURNAL_RESULTS = ("written", "queue_full", "disk", "unreadable")
 LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
 REJECTIONS = ("undecodable", "too_large", "unauthorized", "overloaded", "storage")
 SIGNAL_RESULTS = ("sent", "failed", "held_back")
-STORAGE_PLACES = ("ingest", "responder", "follower", "tokens", "maintenance")
+STORAGE_PLACES = ("ingest", "responder", "follower", "tokens", "maintenance", "investigating")
 
 
 class Metrics:

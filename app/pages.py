@@ -1,4 +1,4 @@
-"""Pages for people: templates whose every value is escaped and printable, with headers that let nothing but our own style in."""
+"""Pages for people: templates whose every value is escaped, with headers that let nothing but our own style in."""
 
 import base64
 import hashlib

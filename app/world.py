@@ -12,6 +12,7 @@ import structlog
 from redis.asyncio import Redis
 
 from actions.area import SERVICE_RULES
+from actions.investigation_work import Investigator
 from actions.networks import NeverBlock
 from actions.public_status import PublicIncidents
 from actions.responder import Responder
@@ -19,7 +20,8 @@ from actions.reverse_dns import ReverseDns
 from actions.world import World
 from app.auth import TokenTable
 from app.embedded_redis import socket_path
-from app.journal import Journal, open_journal
+from app.event_history import JournalHistory
+from app.journal import Journal, journal_folder, open_journal
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
 from app.metrics import Metrics
@@ -56,6 +58,8 @@ class AppWorld:
     engine: Engine
     actions: World
     responder: Responder
+    investigator: Investigator
+    history: JournalHistory | None
     feed: Feed
     follower: Follower
     tokens: TokenTable
@@ -88,6 +92,8 @@ class AppWorld:
         self.engine = make_engine(
             policy, self.settings, self.engine.windows, self.metrics, self.actions.geo, self.journal
         )
+        if self.history is not None:
+            self.history.take_engine(self.engine, site_of(policy))
         blocklist = self.actions.blocklist
         blocklist.never_block = never_block(policy, self.settings)
         blocklist.brake_limit = policy.brake_blocks
@@ -115,9 +121,13 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     metrics = Metrics(found_version)
     slot, consumer = take_slot(settings.data_dir)
     journal = open_journal(settings, int(consumer.rpartition("-")[2]), now, metrics)
+    history = None
+    if journal is not None:
+        history = JournalHistory(journal_folder(settings), Networks(settings.trusted_proxies))
     actions = World.make(
         redis,
         now,
+        history=history,
         never_block=never_block(policy, settings),
         counters=metrics,
         geo=Geo(settings.geoip_city_db, settings.geoip_asn_db),
@@ -132,14 +142,19 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     plan_maintenance(policy, actions)
     feed = Feed(now)
     windows = Windows(redis, shards=settings.shards, on_reset=windows_reset(metrics))
+    engine = make_engine(policy, settings, windows, metrics, actions.geo, journal)
+    if history is not None:
+        history.take_engine(engine, site_of(policy))
     world = AppWorld(
         settings=settings,
         version=found_version,
         policy=store,
         redis=redis,
-        engine=make_engine(policy, settings, windows, metrics, actions.geo, journal),
+        engine=engine,
         actions=actions,
         responder=Responder(actions, shards=settings.shards, consumer=consumer),
+        investigator=Investigator(actions, consumer),
+        history=history,
         feed=feed,
         follower=Follower(
             actions.feed,

@@ -4,7 +4,17 @@ import importlib
 import json
 import sys
 
-NAMES = ("ingest", "whole_path", "journal", "replay", "lookup", "client_lookup", "flood", "behaviour")
+NAMES = (
+    "ingest",
+    "whole_path",
+    "journal",
+    "investigate",
+    "replay",
+    "lookup",
+    "client_lookup",
+    "flood",
+    "behaviour",
+)
 
 
 def main(arguments: list[str]) -> None:

@@ -166,6 +166,15 @@ class EarlierBlockModel(Output):
     note: str
 
 
+class StepModel(Output):
+    """One thing to do next; its text is an attacker's in part."""
+
+    id: str
+    urgent: bool
+    text: str
+    runbook: str
+
+
 class DossierModel(Output):
     """What the investigation found out about the subject."""
 
@@ -176,6 +185,8 @@ class DossierModel(Output):
     vicinity: str | None
     blocked_nearby: tuple[str, ...]
     found_nearby: tuple[NeighbourModel, ...]
+    steps: tuple[StepModel, ...]
+    """What to do next, the urgent ones first; the whole dossier is at `/dossier`."""
 
 
 class RunbookModel(Output):

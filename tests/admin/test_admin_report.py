@@ -10,8 +10,11 @@ import msgspec
 import pytest
 from admin_desk import HOUR_MS, NOW, Desk, finding
 
+from actions.dossiers import Dossier
 from actions.incident_keys import incident_key
+from actions.investigation import Step
 from detectors.finding import Evidence, Severity
+from detectors.geo import Place
 
 MINUTE_MS = 60_000
 EVIL = "<script>alert(1)</script> [x](http://evil.example) | ``` ![i](http://e/p.png)\n# h \u202e <!channel>"
@@ -187,3 +190,21 @@ async def test_an_incident_that_has_just_opened_has_a_report_too(desk: Desk, nam
     made = await desk.actions.incidents.open_or_join(finding())
     answer = await desk.viewer.get(f"/incidents/{made.incident.id}/report?format={name}")
     assert answer.status_code == 200
+
+
+async def test_what_the_investigation_says_to_do_is_in_the_report(desk: Desk) -> None:
+    made = await desk.actions.incidents.open_or_join(finding())
+    step = Step(id="reset", urgent=True, text="reset the password of alice", runbook="")
+    dossier = Dossier(
+        incident_id=made.incident.id,
+        finding_id="0:1-0",
+        made_at=NOW,
+        subject="203.0.113.9",
+        evidence=(),
+        place=Place("GB", None, 64500, "Example"),
+        steps=(step,),
+    )
+    await desk.actions.dossiers.put(dossier)
+    text = (await desk.viewer.get(f"/incidents/{made.incident.id}/report")).text
+    assert "Made 2025-11-24T16:00:00.000Z about 203.0.113.9 (GB, Example)" in text
+    assert "| at once | reset the password of alice |" in text

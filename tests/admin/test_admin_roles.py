@@ -16,6 +16,9 @@ VIEWER = {
     ("GET", "/incidents/{incident_id}/report"),
     ("GET", "/incidents/stats"),
     ("GET", "/incidents/{incident_id}/members"),
+    ("GET", "/incidents/{incident_id}/dossier"),
+    ("GET", "/investigations/{investigation_id}"),
+    ("GET", "/investigations/{investigation_id}/dossier"),
     ("GET", "/notifications"),
     ("GET", "/observed"),
     ("GET", "/policy"),
@@ -55,6 +58,8 @@ RESPONDER = {
     ("DELETE", "/silences/{silence_id}"),
     ("POST", "/maintenance"),
     ("DELETE", "/maintenance/{window_id}"),
+    ("POST", "/incidents/{incident_id}/investigate"),
+    ("POST", "/investigations"),
 }
 ADMIN = {
     ("POST", "/allowlist"),

@@ -46,6 +46,8 @@ def rows(output: str) -> list[dict[str, object]]:
             ["policy", "explain"],
             ["tokens", "create"],
             ["doctor"],
+            ["investigate"],
+            ["incidents", "dossier"],
             ["serve"],
             ["replay"],
         ),

@@ -5,6 +5,7 @@ import itertools
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -43,6 +44,12 @@ rules:
   every_host: {{where: {{status: 200}}, group_by: host, threshold: 1/1m}}
   messages: {{where: {{message: {{exists: true}}}}, distinct: message, threshold: 2/1m, action: block_ip}}
 """
+ENTITIES = [
+    f"user={SAMPLES['github_token'].secret}",
+    f"key={SAMPLES['github_token'].text}",
+    "user=u",
+    "198.51.100.7",
+]
 MILDER = POLICY.replace("1/1m", "2/1m")
 
 
@@ -139,6 +146,9 @@ def answers(client: httpx.Client) -> Iterator[tuple[str, bytes]]:
         for more in ("", "/timeline?limit=200"):
             path = f"/v1/admin/incidents/{incident['id']}{more}"
             yield path, client.get(path).raise_for_status().content
+        for more in ("", "?format=md"):
+            path = f"/v1/admin/incidents/{incident['id']}/dossier{more}"
+            yield path, client.get(path).content
     for block in pages(client, "blocks"):
         yield "block", client.get(f"/v1/admin/blocks/{block['id']}").raise_for_status().content
     for path in ("/v1/admin/stats", "/v1/admin/policy", "/v1/blocklist", "/metrics", "/readyz"):
@@ -164,8 +174,12 @@ def test_no_piece_of_any_credential_is_kept_or_said(tmp_path: Path):
         with httpx.Client(base_url=service.url, headers=headers, timeout=30) as client:
             assert eventually(lambda: has_settled(service), 90)
             rules = {str(incident["rule"]) for incident in pages(client, "incidents")}
+            asked = [client.post("/v1/admin/investigations", json={"entity": entity}) for entity in ENTITIES]
+            assert {answer.status_code for answer in asked} <= {202, 422}
+            assert eventually(lambda: has_settled(service), 90)
             assert {"api_key_exposure", "everything", "every_host", "messages"} <= rules
-            said = list(answers(client))
+            said = [("an investigation", answer.content) for answer in asked]
+            said += answers(client)
         assert sum(len(text) for _, text in said) > 1_000_000
         tried = subprocess.run(
             [sys.executable, "-m", "app.cli", "policy", "try", str(milder), "--json"],
@@ -182,11 +196,13 @@ def test_no_piece_of_any_credential_is_kept_or_said(tmp_path: Path):
 
 
 def has_settled(service: Service) -> bool:
-    """Whether every finding has been handled, and every message sent."""
+    """Whether every finding has been handled, every message sent and every incident investigated."""
 
     async def waiting() -> int:
         async with Redis(unix_socket_path=str(service.redis_socket)) as redis:
-            return sum([await redis.xlen(key) for key in await redis.keys("bartizan:*:findings")])
+            found = sum([await redis.xlen(key) for key in await redis.keys("bartizan:*:findings")])
+            soon = time.time() * 1000 + 60_000  # those that go on are looked at again later
+            return found + await redis.zcount("bartizan:{act}:investigations", "-inf", soon)
 
     return len(incidents(service)) > 20 and asyncio.run(waiting()) == 0
 
