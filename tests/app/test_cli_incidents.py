@@ -1,5 +1,6 @@
 """`bartizan incidents` against the real admin API: moves, notes, ticks, the report, the public page."""
 
+import io
 import json
 import threading
 import time
@@ -9,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 import uvicorn
 from redis import Redis
 from typer.testing import CliRunner
@@ -24,7 +26,9 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 @pytest.fixture(scope="module")
 def port(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The service on a real socket in a thread of its own."""
+    """The service on a real socket in a thread of its own; what it logs does not mix with what commands print."""
+    before = structlog.get_config()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(io.StringIO()))
     folder: Path = tmp_path_factory.mktemp("incidents")
     (folder / "policy.yaml").write_text(default_text())
     with Redis.from_url(redis_server) as redis:
@@ -42,6 +46,7 @@ def port(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     yield server.servers[0].sockets[0].getsockname()[1]
     server.should_exit = True
     thread.join(20)
+    structlog.configure(**before)
 
 
 @pytest.fixture
