@@ -11,7 +11,9 @@ class Area(enum.StrEnum):
     """Whether the service is up, right and fast enough."""
 
 
-SERVICE_RULES = frozenset({"health_check_failure", "high_error_rate", "slow_responses"})
+SERVICE_RULES = frozenset(
+    {"health_check_failure", "high_error_rate", "elevated_error_rate", "slow_responses"}
+)
 
 NEVER_MUTED_RULES = frozenset({"security_breach", "account_takeover", "leaked_key_in_use"})
 """Somebody is in already: people are told whatever they have silenced."""

@@ -7,7 +7,8 @@ class Counters(Protocol):
     """Counts things that happened.
 
     Names and labels: `findings` (rule, mode), `blocks` (rule, outcome), `incidents` (rule, result: opened, joined,
-    recovered or reopened), `action_failures` (action), `messages` (channel, result), `blocks_expired`,
+    recovered or reopened), `action_failures` (action), `messages` (channel: the policy's name for it, or
+    `none`; result: delivered, failed, retried, held, superseded, muted, digest, unrouted, doubled, unreadable), `blocks_expired`,
     `findings_dead`, `storage_errors` (where), `bot_checks` (result: yes, no, unanswered, not_asked). Labels are names
     of ours, never text from logs.
     """

@@ -79,14 +79,27 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """What this channel answered when it was told of this incident first: a message id to edit or to answer."""
     id: str = ""
     """The same at every attempt: lets a receiver tell a repetition."""
+    total: int = 0
+    """How many messages it stands for, where more were gathered than are kept; 0: as many as are in it."""
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """How much a channel's receiver takes: so many letters a minute, after a burst of so many."""
+
+    per_minute: int
+    burst: int = 1
 
 
 class Channel(Protocol):
-    """Where messages go."""
+    """Where messages go. A `rate` (Rate) beside what stands here is kept to."""
 
     @property
     def name(self) -> str:
         """As the policy calls it, and as the log of deliveries and the metrics show it."""
+
+    @property
+    def groups(self) -> bool:
+        """Whether several incidents may come in one letter. Not where each incident is a record of its own."""
 
     async def send(self, letter: Letter) -> str:
         """Delivers one letter; answers the receiver's reference for it, or nothing.

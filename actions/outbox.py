@@ -1,14 +1,16 @@
-"""What people must be told: durable rows, written with the change they speak of, gone only when delivered.
+"""What people must be told: durable rows, written with the change they speak of; and the log of what became of them.
 
 | key | type | TTL | bound |
 |---|---|---|---|
 | `bartizan:{act}:outbox` | stream, group `delivery` | none | what waits; few per incident, see Incidents |
 | `bartizan:{act}:notifications` | stream | none | about 10,000 entries, the oldest go first |
 
-The outbox is never cut: that would drop what nobody has been told.
+The outbox is never cut: that would drop what nobody has been told. dispatch.py takes its rows and makes a letter for
+each channel, sending.py sends those. docs/delivery.md tells the whole way.
 """
 
-from collections.abc import Callable, Sequence
+import enum
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,31 +18,40 @@ import structlog
 from redis.asyncio.client import Pipeline
 
 from actions.audit import is_stream_id
-from actions.counters import Counters, NoCounters
-from actions.message import Channel, Letter, Message
-from actions.storage import Client, act_key, ensure_group, load_script, rows_of, storage_errors, text_of
-from detectors.errors import DeliveryError
+from actions.letters import NOTIFICATIONS_MAXLEN, notifications_key, outbox_key
+from actions.message import Letter, Message
+from actions.storage import Client, storage_errors, text_of
 from detectors.finding import Priority
 
-GROUP = "delivery"
-NOTIFICATIONS_MAXLEN = 10_000
-CLAIM_IDLE_MS = 30_000
-"""A row that its taker has left for so long is taken by another: longer than any send may last."""
-ATTEMPTS = 10
-"""Failed deliveries of one row through one process before it is recorded as failed."""
+__all__ = ["NOTIFICATIONS_MAXLEN", "Outbox", "notifications_key", "outbox_key"]
+SCAN_PAGE, SCAN_PAGES = 500, 10
 
-log = structlog.get_logger("bartizan.outbox")
+
+class DeliveryStatus(enum.StrEnum):
+    """What became of a message at one channel."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """It is a dead letter now."""
+    MUTED = "muted"
+    DIGEST = "digest"
+    UNROUTED = "unrouted"
+    """No route of the policy names a channel for it."""
+    SUPERSEDED = "superseded"
+    """It had become untrue, or another letter says it; nothing was sent."""
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivery, as the log of deliveries shows it."""
+    """One message at one channel, as the log of deliveries shows it."""
 
     id: str
     at: int
     channel: str
+    """Empty where a message went to none."""
     status: str
-    """`delivered` or `failed`."""
+    """A DeliveryStatus."""
     error: str
+    """Why, where it was not delivered."""
     message: Message
 
 
@@ -48,6 +59,7 @@ class LogChannel:
     """Tells the service's own log. Cannot fail."""
 
     name = "log"
+    groups = False
 
     async def send(self, letter: Letter) -> str:
         """One line a message, a warning from P1 up. Text from logs goes into fields, never into the event's name."""
@@ -59,100 +71,32 @@ class LogChannel:
         return ""
 
 
-def outbox_key() -> str:
-    """Messages that wait."""
-    return act_key("outbox")
-
-
-def notifications_key() -> str:
-    """The log of deliveries."""
-    return act_key("notifications")
-
-
 class Outbox:
-    """Writes messages, and delivers them through the channels. Any number of processes may deliver."""
+    """Writes messages, and shows what became of them."""
 
-    def __init__(
-        self,
-        redis: Client,
-        now: Callable[[], int],
-        *,
-        consumer: str = "one",
-        channels: Sequence[Channel] = (LogChannel(),),
-        counters: Counters | None = None,
-        claim_idle_ms: int = CLAIM_IDLE_MS,
-    ) -> None:
-        """`consumer`: this process's name, different from every other's."""
+    def __init__(self, redis: Client, now: Callable[[], int]) -> None:
         self._redis = redis
         self._now = now
-        self._consumer = consumer
-        self._channels = channels
-        self._counters = counters or NoCounters()
-        self._claim_idle_ms = claim_idle_ms
-        self._settle = load_script(redis, "settle_message")
-        self._failures: dict[bytes, int] = {}
 
     def stage(self, pipe: Pipeline, message: Message) -> None:
         """Queues one message on the MULTI of the change it speaks of."""
         pipe.xadd(outbox_key(), {"m": msgspec.json.encode(message)})
 
-    async def deliver(self, block_ms: int = 0) -> int:
-        """Delivers what waits, first what another process left behind; says how many rows are done with.
-
-        Waits up to `block_ms` for the first new one (0: does not wait). At least once: a crash between sending
-        and recording sends again. Raises: StorageError.
-        """
-        with storage_errors("delivering messages"):
-            await ensure_group(self._redis, outbox_key(), GROUP)
-            claimed: Any = await self._redis.xautoclaim(
-                outbox_key(), GROUP, self._consumer, self._claim_idle_ms, count=100
-            )
-            rows = [row for row in claimed[1] if row[1]]
-            reply: Any = await self._redis.xreadgroup(
-                GROUP, self._consumer, {outbox_key(): ">"}, count=100, block=block_ms or None
-            )
-            rows += rows_of(reply)
-            return sum([await self._deliver_row(entry_id, fields) for entry_id, fields in rows])
-
-    async def _deliver_row(self, entry_id: bytes, fields: dict[bytes, bytes]) -> bool:
-        results: list[str] = []
-        try:
-            message = msgspec.json.decode(fields[b"m"], type=Message)
-        except (KeyError, msgspec.MsgspecError) as unreadable:
-            log.error("message unreadable, dropped", row=entry_id.decode(), error=str(unreadable))
-            self._counters.count("messages", channel="none", result="unreadable")
-            return await self._settled(entry_id, b"", results)
-        for channel in self._channels:
-            error = ""
-            try:
-                await channel.send(Letter(channel=channel.name, messages=(message,)))
-            except DeliveryError as failure:
-                tried = self._failures.get(entry_id, 0) + 1
-                if not failure.permanent and tried < ATTEMPTS:
-                    self._failures[entry_id] = tried
-                    self._counters.count("messages", channel=channel.name, result="retried")
-                    return False
-                error = str(failure) or "failed"
-            result = "failed" if error else "delivered"
-            self._counters.count("messages", channel=channel.name, result=result)
-            results += [channel.name, result, error]
-        self._failures.pop(entry_id, None)
-        return await self._settled(entry_id, fields[b"m"], results)
-
-    async def _settled(self, entry_id: bytes, message: bytes, results: list[str]) -> bool:
-        keys = [outbox_key(), notifications_key()]
-        args: list[Any] = [GROUP, entry_id, NOTIFICATIONS_MAXLEN, self._now(), message, *results]
-        return bool(await self._settle(keys=keys, args=args))
-
     async def waiting(self) -> int:
-        """How many messages are not delivered yet. Raises: StorageError."""
+        """How many messages no channel has a letter of yet. Raises: StorageError."""
         with storage_errors("counting messages"):
             return int(await self._redis.xlen(outbox_key()))
 
     async def notifications(
-        self, *, incident_id: str | None = None, cursor: str | None = None, limit: int = 50
+        self,
+        *,
+        incident_id: str | None = None,
+        channel: str | None = None,
+        status: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
     ) -> tuple[list[Notification], str | None]:
-        """Deliveries newest first, and the cursor of the next page or None.
+        """What became of messages, newest first, and the cursor of the next page or None.
 
         One call looks at no more than 5,000: a page may be short although its cursor says that there is more.
         Raises: ValueError where the cursor is not one of ours; StorageError.
@@ -162,17 +106,19 @@ class Outbox:
         found: list[Notification] = []
         last = cursor
         with storage_errors("reading notifications"):
-            for _ in range(10):
+            for _ in range(SCAN_PAGES):
                 end = f"({last}" if last else "+"
-                rows: Any = await self._redis.xrevrange(notifications_key(), end, "-", count=500)
+                rows: Any = await self._redis.xrevrange(notifications_key(), end, "-", count=SCAN_PAGE)
                 for row in rows:
-                    notification = _notification(*row)
-                    last = notification.id
-                    if incident_id in (None, notification.message.incident_id):
-                        found.append(notification)
+                    one = _notification(*row)
+                    last = one.id
+                    wanted = (incident_id, channel, status)
+                    has = (one.message.incident_id, one.channel, one.status)
+                    if all(w in (None, h) for w, h in zip(wanted, has, strict=True)):
+                        found.append(one)
                     if len(found) == limit:
                         return found, last
-                if len(rows) < 500:
+                if len(rows) < SCAN_PAGE:
                     return found, None
         return found, last
 

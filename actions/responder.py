@@ -81,7 +81,9 @@ class Responder:
             for shard, intake in enumerate(self._intakes):
                 tasks.create_task(self._follow(shard, intake, stop), name=f"responder-{shard}")
             tasks.create_task(self._repeat("sweeping", self.sweep, stop), name="sweeper")
-            tasks.create_task(self._repeat("delivering", self._deliver, stop), name="outbox")
+            tasks.create_task(self._dispatch(stop), name="dispatcher")
+            tasks.create_task(self._world.sender.run(stop), name="sender")
+            tasks.create_task(self._repeat("telling again", self._tell_again, stop), name="repeats")
             tasks.create_task(self._repeat("judging bots", self.judge_bots_again, stop), name="bots")
 
     def quiet_ms(self, now: int) -> int | None:
@@ -105,8 +107,7 @@ class Responder:
                 await self._handle_due(intake)
             await self._handle_held(intake)
             await intake.beside.finish()
-        while await self._world.outbox.deliver():
-            pass
+        await self._world.deliver()
         return handled
 
     async def sweep(self) -> None:
@@ -218,9 +219,20 @@ class Responder:
                 log.warning("failed for now", doing=doing, error=str(error))
             await _pause(stop, SWEEP_S)
 
-    async def _deliver(self) -> None:
-        while await self._world.outbox.deliver():
-            pass
+    async def _dispatch(self, stop: asyncio.Event) -> None:
+        """Makes letters of messages until stopped, and has them sent at once."""
+        while not stop.is_set():
+            try:
+                if await self._world.dispatcher.step(BLOCK_MS):
+                    self._world.sender.wake()
+            except StorageError as error:
+                self._world.counters.count("storage_errors", where="dispatching")
+                log.warning("messages wait", error=str(error))
+                await _pause(stop, SWEEP_S)
+
+    async def _tell_again(self) -> None:
+        await self._world.repeats.step()
+        await self._world.sender.retire()
 
     async def _prepare(self, intake: Intake) -> None:
         """Makes the group, and takes again what this very consumer had begun or held."""

@@ -1,12 +1,15 @@
 """Everything the actions work with, wired once: `World.make(redis, now, ...)`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from actions.allowlist import Allowlist
 from actions.audit import Audit
 from actions.blocklist import BRAKE_LIMIT, BRAKE_WINDOW_MS, Blocklist
+from actions.channel_health import ChannelHealths
 from actions.counters import Counters, NoCounters
+from actions.dead_letters import DeadLetters
+from actions.dispatch import Dispatcher
 from actions.dossiers import Dossiers
 from actions.feed import Feed
 from actions.incident_clocks import IncidentClocks
@@ -16,6 +19,7 @@ from actions.incident_work import IncidentWork
 from actions.incidents import Incidents
 from actions.investigation import EventHistory
 from actions.investigations import Investigations
+from actions.letters import Letters
 from actions.maintenance_notices import MaintenanceNotices
 from actions.maintenance_windows import Maintenance
 from actions.message import Channel
@@ -24,9 +28,12 @@ from actions.neighbours import Neighbours
 from actions.networks import Network, NeverBlock
 from actions.observed import Observed
 from actions.outbox import LogChannel, Outbox
+from actions.repeats import Repeats
 from actions.response_plan import ResponsePlan
 from actions.reverse_dns import ReverseDns
 from actions.reviews import GRACE_MS, Reviews
+from actions.routing import Routes, Timing
+from actions.sending import Sender
 from actions.silences import Silences
 from actions.storage import Client
 from actions.timeline import Timeline
@@ -48,6 +55,11 @@ class World:
     feed: Feed
     timeline: Timeline
     outbox: Outbox
+    dispatcher: Dispatcher
+    sender: Sender
+    repeats: Repeats
+    dead_letters: DeadLetters
+    channel_health: ChannelHealths
     incidents: Incidents
     moves: IncidentMoves
     clocks: IncidentClocks
@@ -77,6 +89,8 @@ class World:
         dns: ReverseDns | None = None,
         consumer: str = "one",
         channels: Sequence[Channel] = (LogChannel(),),
+        routes: Routes | None = None,
+        timing: Timing | None = None,
         brake_limit: int = BRAKE_LIMIT,
         brake_window_ms: int = BRAKE_WINDOW_MS,
         grace_ms: int = GRACE_MS,
@@ -89,7 +103,8 @@ class World:
         current policy. `consumer`: this process's name, different from every other's. When the policy changes:
         set `incidents.plan`, `blocklist.brake_limit`, `blocklist.brake_window_ms`, `reviews.grace_ms`,
         `verified_bots.is_on`, `verified_bots.on_dns_failure`, `maintenance.planned`, `muting.host_rules` and
-        `notices.settings`. `dns` None: the system's name servers.
+        `notices.settings`, and call `take_routes`. `dns` None: the system's name servers. `routes` None: the operator's
+        document, for channels whose type is their name.
         """
         counters, geo = counters or NoCounters(), geo or Geo()
         audit = Audit(redis, now)
@@ -103,11 +118,22 @@ class World:
             brake_window_ms=brake_window_ms,
         )
         timeline = Timeline(redis, now)
-        outbox = Outbox(redis, now, consumer=consumer, channels=channels, counters=counters)
+        outbox, letters = Outbox(redis, now), Letters(redis)
         record = IncidentRecord(now, timeline, outbox, audit)
         incidents = Incidents(redis, now, record, counters, plan)
         silences, maintenance = Silences(redis, now, audit), Maintenance(redis, now, audit)
-        dossiers = Dossiers(redis)
+        dossiers, muting = Dossiers(redis), Muting(silences, maintenance)
+        by_name = {channel.name: channel for channel in channels}
+        routes, timing = routes or Routes(types={name: name for name in by_name}), timing or Timing()
+        dispatcher = Dispatcher(
+            *(redis, now, letters),
+            consumer=consumer,
+            channels=by_name,
+            routes=routes,
+            timing=timing,
+            counters=counters,
+        )
+        dispatcher.muting = muting
         return cls(
             redis=redis,
             now=now,
@@ -119,6 +145,13 @@ class World:
             feed=Feed(redis),
             timeline=timeline,
             outbox=outbox,
+            dispatcher=dispatcher,
+            sender=Sender(
+                *(redis, now, letters), channels=by_name, routes=routes, timing=timing, counters=counters
+            ),
+            repeats=Repeats(redis, now, incidents, letters, dispatcher),
+            dead_letters=DeadLetters(redis, now, audit),
+            channel_health=ChannelHealths(redis, now, letters),
             incidents=incidents,
             moves=IncidentMoves(redis, now, incidents, timeline, record, audit),
             work=IncidentWork(redis, now, incidents, timeline, audit),
@@ -131,7 +164,29 @@ class World:
             verified_bots=VerifiedBots(redis, now, dns or ReverseDns(), counters),
             silences=silences,
             maintenance=maintenance,
-            muting=Muting(silences, maintenance),
+            muting=muting,
             notices=MaintenanceNotices(redis, now, outbox, maintenance),
             history=history,
         )
+
+    def take_routes(
+        self, routes: Routes, timing: Timing, channels: Mapping[str, Channel] | None = None
+    ) -> None:
+        """Puts routes in force, and channels where there are others. Letters that wait are sent as they are."""
+        if channels is not None:
+            self.dispatcher.channels = self.sender.channels = channels
+        for part in (self.dispatcher, self.sender):
+            part.routes, part.timing = routes, timing
+        self.sender.wake()
+
+    async def deliver(self) -> int:
+        """Dispatches every message that waits and sends every letter that is due; says how many letters.
+
+        For commands and tests; the service does it in tasks of its own. Raises: StorageError.
+        """
+        sent = 0
+        while True:
+            dispatched, letters = await self.dispatcher.step(), await self.sender.step()
+            sent += letters
+            if not dispatched and not letters:
+                return sent

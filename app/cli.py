@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from app.cli_blocks import allow, blocks
+from app.cli_delivery import notify, route
 from app.cli_incidents import incidents
 from app.cli_investigate import investigate
 from app.cli_policy import policy
@@ -33,6 +34,8 @@ incidents.command("stats")(show_statistics)
 app.add_typer(incidents, name="incidents")
 app.add_typer(silence, name="silence")
 app.add_typer(maintenance, name="maintenance")
+app.add_typer(notify, name="notify")
+app.add_typer(route, name="route")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
 app.add_typer(simulate, name="simulate")

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from starlette.responses import Response
 
 from app.world import AppWorld
+from detectors.errors import StorageError
 from detectors.timestamps import to_rfc3339
 
 HEALTH_TYPE = "application/health+json"
@@ -42,9 +43,18 @@ async def _redis_ms(world: AppWorld) -> float | None:
     return (time.perf_counter() - started) * 1000
 
 
-def _checks(world: AppWorld, redis_ms: float | None) -> dict[str, tuple[str, dict[str, Any]]]:
+async def _channels(world: AppWorld) -> str:
+    """`warn` while a channel does not deliver; never worse: an outage at a receiver must not stop the blocker."""
+    try:
+        unhealthy = await world.actions.channel_health.unhealthy(world.actions.sender.channels)
+    except StorageError:
+        return "warn"
+    return "warn" if unhealthy else "pass"
+
+
+async def _checks(world: AppWorld) -> dict[str, tuple[str, dict[str, Any]]]:
     """Each check's status and what it saw. Only what takes this process out of service is `fail`."""
-    age_s = world.list_age_s()
+    redis_ms, age_s = await _redis_ms(world), world.list_age_s()
     return {
         "redis:responseTime": (
             "fail" if redis_ms is None else "pass",
@@ -56,6 +66,7 @@ def _checks(world: AppWorld, redis_ms: float | None) -> dict[str, tuple[str, dic
             {} if age_s is None else {"observedValue": round(age_s, 1), "observedUnit": "s"},
         ),
         "policy:valid": ("pass" if world.policy.error is None else "warn", {}),
+        "channels:healthy": ("warn" if redis_ms is None else await _channels(world), {}),
     }
 
 
@@ -74,7 +85,7 @@ async def livez() -> Response:
 async def readyz(request: Request) -> Response:
     """Whether to send this process requests: Redis takes writes and the blocklist is loaded."""
     world: AppWorld = request.app.state.world
-    checks = _checks(world, await _redis_ms(world))
+    checks = await _checks(world)
     status = _overall(checks)
     body = {"status": status, "checks": {name: found for name, (found, _) in checks.items()}}
     return Response(
@@ -87,7 +98,7 @@ async def readyz(request: Request) -> Response:
 async def health(request: Request) -> Response:
     """The state of this service and of what it needs. Says no versions and no secrets to strangers."""
     world: AppWorld = request.app.state.world
-    checks = _checks(world, await _redis_ms(world))
+    checks = await _checks(world)
     status, at = _overall(checks), to_rfc3339(world.now())
     body = {
         "status": status,

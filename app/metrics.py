@@ -6,7 +6,7 @@ Source: https://prometheus.io/docs/practices/naming/
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from actions.channel_health import ChannelHealth
 from detectors.defaults import DEFAULTS
 from detectors.finding import Action, Mode
 from detectors.roster import DETECTORS, OWN_RULES
@@ -41,7 +42,14 @@ JOURNAL_RESULTS = ("written", "queue_full", "disk", "unreadable")
 LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
 REJECTIONS = ("undecodable", "too_large", "unauthorized", "overloaded", "storage")
 SIGNAL_RESULTS = ("sent", "failed", "held_back")
-STORAGE_PLACES = ("ingest", "responder", "follower", "tokens", "maintenance", "investigating")
+STORAGE_PLACES = (
+    *("ingest", "responder", "follower", "tokens"),
+    *("maintenance", "investigating", "dispatching", "sending"),
+)
+NOTIFICATION_RESULTS = (
+    *("delivered", "failed", "retried", "held", "superseded"),
+    *("muted", "digest", "unrouted", "doubled", "unreadable"),
+)
 
 
 class Metrics:
@@ -90,12 +98,7 @@ class Metrics:
             "Addresses that claimed to be a known bot, by what the DNS said",
             {"result": BOT_CHECKS},
         )
-        self.notifications = self._counter(
-            "bartizan_notifications_total",
-            "Messages handed to a channel",
-            {"channel": ["log"], "result": ("delivered", "failed", "retried")},
-        )
-        self.outbox_depth = self._gauge("bartizan_outbox_depth", "Messages waiting", "mostrecent")
+        self._init_channels()
         self._named = {
             "findings": self.findings,
             "blocks": self.block_requests,
@@ -119,6 +122,37 @@ class Metrics:
             multiprocess_mode="max",
         )
         build.labels(version).set(1)
+
+    def _init_channels(self) -> None:
+        self.notifications = self._counter(
+            "bartizan_notifications_total",
+            "What became of messages at each channel",
+            {"channel": ["log"], "result": NOTIFICATION_RESULTS},
+        )
+        self.messages_waiting = self._gauge(
+            "bartizan_messages_waiting", "Messages that no channel has a letter of yet", "mostrecent"
+        )
+        names = {
+            "depth": ("bartizan_outbox_depth", "Letters waiting, by channel"),
+            "oldest": ("bartizan_outbox_oldest_seconds", "Age of the oldest letter waiting, by channel"),
+            "unhealthy": ("bartizan_channel_unhealthy", "1 while a channel does not deliver"),
+            "dead": ("bartizan_dead_letters", "Letters given up that nobody has looked after"),
+        }
+        self._channels = {
+            key: Gauge(name, says, ["channel"], registry=self.registry, multiprocess_mode="mostrecent")
+            for key, (name, says) in names.items()
+        }
+        for gauge in self._channels.values():
+            gauge.labels("log").set(0)
+
+    def show_channels(self, health: Iterable[ChannelHealth], dead: Mapping[str, int], now: int) -> None:
+        """Bring the gauges of all channels up to now (epoch ms). Their names are the operator's."""
+        for one in health:
+            name, oldest = one.channel, one.oldest_at
+            self._channels["depth"].labels(name).set(one.depth)
+            self._channels["oldest"].labels(name).set(0 if oldest is None else max(0, now - oldest) / 1000)
+            self._channels["unhealthy"].labels(name).set(one.unhealthy_since is not None)
+            self._channels["dead"].labels(name).set(dead.get(name, 0))
 
     def _init_ingest(self) -> None:
         self.events_ingested = self._counter(

@@ -14,6 +14,7 @@ from actions.maintenance import Window
 from actions.maintenance_notices import NOTICE_AHEAD_ONLY, NoticeSettings
 from actions.public_status import StatusPage
 from actions.response_plan import ResponsePlan
+from actions.routing import LOG, Route, Timing
 from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
 from app.policy_clients import read_trusted_clients, read_verified_bots
@@ -30,6 +31,7 @@ from app.policy_nodes import Value, read_document
 from app.policy_own_keys import read_own_keys
 from app.policy_own_rules import Example, read_own_rules
 from app.policy_response import RESPONSE_KEYS, read_response_plan
+from app.policy_routes import read_delivery, read_routes
 from app.policy_rules import HEALTH_RULE, read_rule, with_alert_threshold
 from app.policy_sigma import read_sigma
 from app.policy_status import read_status_page
@@ -57,6 +59,7 @@ KEYS = frozenset(
         *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys"),
         *RESPONSE_KEYS,
         *("maintenance", "maintenance_notice", "dead_man"),
+        *("routes", "delivery"),
         "status_page",
     }
 )
@@ -101,6 +104,9 @@ class Policy:
     maintenance: tuple[Window, ...] = ()
     maintenance_notice: NoticeSettings = NOTICE_AHEAD_ONLY
     dead_man: DeadManSettings | None = None
+    routes: tuple[Route, ...] | None = None
+    """None: who is told and when is as the operator's document says."""
+    delivery: Timing = field(default_factory=Timing)
     status_page: StatusPage = field(default_factory=StatusPage)
 
     @property
@@ -142,6 +148,7 @@ def load_policy(
     brake_blocks, brake_window_ms = _brake(top["brake"]) if "brake" in top else DEFAULT_BRAKE
     grace = top.get("review_grace")
     bots = read_verified_bots(top["verified_bots"]) if "verified_bots" in top else (True, OnDnsFailure.BLOCK)
+    rule_names = {*DEFAULTS, *taken, *(rule.name for rule in (sigma.rules if sigma else ()))}
     return Policy(
         source=source,
         text=text,
@@ -170,8 +177,15 @@ def load_policy(
             else NOTICE_AHEAD_ONLY
         ),
         dead_man=read_dead_man(top["dead_man"]) if "dead_man" in top else None,
+        routes=read_routes(top["routes"], _channel_names(top), rule_names) if "routes" in top else None,
+        delivery=read_delivery(top["delivery"]) if "delivery" in top else Timing(),
         status_page=read_status_page(top["status_page"]) if "status_page" in top else StatusPage(),
     )
+
+
+def _channel_names(top: dict[str, Value]) -> set[str]:
+    """The names of the policy's channels, and that of the service's own log."""
+    return {LOG, *(top["channels"].entries() if "channels" in top else ())}
 
 
 def _shared_from(value: Value) -> int:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,10 +13,12 @@ from redis.asyncio import Redis
 
 from actions.area import SERVICE_RULES
 from actions.investigation_work import Investigator
+from actions.message import Channel
 from actions.networks import NeverBlock
 from actions.public_status import PublicIncidents
 from actions.responder import Responder
 from actions.reverse_dns import ReverseDns
+from actions.routing import Routes
 from actions.world import World
 from app.auth import TokenTable
 from app.embedded_redis import socket_path
@@ -83,7 +85,9 @@ class AppWorld:
         if age_s is not None:
             self.metrics.list_age.set(age_s)
         try:
-            self.metrics.outbox_depth.set(await self.actions.outbox.waiting())
+            self.metrics.messages_waiting.set(await self.actions.outbox.waiting())
+            health = await self.actions.channel_health.all(self.actions.sender.channels)
+            self.metrics.show_channels(health, await self.actions.dead_letters.counts(), self.now())
         except StorageError as error:
             log.warning("outbox_not_counted", error=str(error))
 
@@ -102,6 +106,7 @@ class AppWorld:
         self.actions.incidents.plan = policy.plan
         verify_bots(policy, self.actions)
         plan_maintenance(policy, self.actions)
+        self.actions.take_routes(routes_of(policy, self.actions.sender.channels), policy.delivery)
 
     async def close(self) -> None:
         """Let go of what is open."""
@@ -140,6 +145,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     )
     verify_bots(policy, actions)
     plan_maintenance(policy, actions)
+    actions.take_routes(routes_of(policy, actions.sender.channels), policy.delivery)
     feed = Feed(now)
     windows = Windows(redis, shards=settings.shards, on_reset=windows_reset(metrics))
     engine = make_engine(policy, settings, windows, metrics, actions.geo, journal)
@@ -240,6 +246,12 @@ def plan_maintenance(policy: Policy, actions: World) -> None:
     actions.muting.host_rules = SERVICE_RULES | {
         rule.name for rule in policy.rules if rule.group_by[:1] == (SubjectKind.HOST,)
     }
+
+
+def routes_of(policy: Policy, channels: Mapping[str, Channel]) -> Routes:
+    """Who is told and when, as this policy wants it. A channel's type is what it says, else its name."""
+    types = {name: str(getattr(channel, "type", name)) for name, channel in channels.items()}
+    return Routes(routes=policy.routes, types=types)
 
 
 def windows_reset(metrics: Metrics) -> Callable[[int], object]:

@@ -14,6 +14,7 @@ NAMES = (
     "client_lookup",
     "flood",
     "behaviour",
+    "delivery",
 )
 
 

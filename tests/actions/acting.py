@@ -6,8 +6,7 @@ import msgspec
 
 from actions.audit import Actor
 from actions.block import BlockRequest, Origin
-from actions.message import Letter, Message
-from detectors.errors import DeliveryError
+from actions.message import Letter, Message, Rate
 from detectors.finding import Action, Evidence, Finding, Mode, Severity, SubjectKind
 
 NOON = 1_795_000_000_000
@@ -58,17 +57,21 @@ class Tally:
 class Ear:
     """A channel that remembers what it was told, or fails as told."""
 
-    name = "ear"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "ear", *, groups: bool = False, rate: Rate | None = None) -> None:
+        self.name = name
+        self.groups = groups
+        self.rate = rate
         self.heard: list[Message] = []
-        self.failure: DeliveryError | None = None
+        self.letters: list[Letter] = []
+        self.failure: Exception | None = None
+        self.ref = ""
 
     async def send(self, letter: Letter) -> str:
         if self.failure is not None:
             raise self.failure
+        self.letters.append(letter)
         self.heard += letter.messages
-        return ""
+        return self.ref
 
 
 def a_finding(number: int = 1, **fields: object) -> Finding:

@@ -115,7 +115,7 @@ async def test_the_brake_raises_one_alert_however_many_it_refuses(
     assert (await world.blocklist.counts())["active"] == 3
     [alert] = (await world.incidents.page(IncidentFilter(rule=BRAKE_RULE)))[0]
     assert (alert.entities, alert.finding_count) == ((Entity("rule", "auth_failures"),), 1)
-    await world.outbox.deliver()
+    await world.deliver()
     assert [(m.rule, m.kind) for m in ear.heard] == [(BRAKE_RULE, MessageKind.OPENED)]
     assert ear.heard[0].text.endswith(runbook_of(BRAKE_RULE).act)
     assert tally.counted["blocks outcome=braked rule=auth_failures"] == 5
@@ -145,7 +145,7 @@ async def test_people_are_told_once_per_finding(world: World, ear: Ear, run: obj
     incident = await opened(world, finding)
     for _ in range(2):
         await run(finding, incident, world)
-    await world.outbox.deliver()
+    await world.deliver()
     [message] = ear.heard
     assert (message.incident_id, message.immediate) == (incident.id, False)
     assert message.text.splitlines()[0] == finding.why
@@ -158,7 +158,7 @@ async def test_an_immediate_incident_is_critical_and_tells_at_once(world: World,
         await create_incident.run_immediate(finding, incident, world)
     raised = await world.incidents.get(incident.id)
     assert (raised.severity, raised.priority, raised.version) == (Severity.CRITICAL, Priority.P0, 2)
-    await world.outbox.deliver()
+    await world.deliver()
     assert [(m.immediate, m.priority) for m in ear.heard] == [(True, Priority.P0)]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from acting import ALICE, MINUTE, Clock, Ear, a_finding
 from crashes import Fault, crash_at_each_step
@@ -11,6 +12,8 @@ from test_responder import put
 from actions.campaigns import NEWS_LIMIT, NEWS_WINDOW_MS, members_key, news_key
 from actions.incident import Incident
 from actions.incident_status import IncidentStatus, Move, Verdict
+from actions.message import Message
+from actions.outbox import outbox_key
 from actions.responder import Responder
 from actions.response_plan import ResponsePlan
 from actions.world import World
@@ -38,7 +41,7 @@ async def all_of(world: World) -> tuple[list[Incident], list[Incident]]:
 
 
 async def test_the_tenth_subject_within_minutes_makes_them_all_one_campaign(
-    world: World, redis: Redis, ear: Ear
+    world: World, redis: Redis, clock: Clock, ear: Ear
 ) -> None:
     for number in range(TEN):
         await world.incidents.open_or_join(a_finding(number, subject=f"192.0.2.{number}"), tell=True)
@@ -60,9 +63,14 @@ async def test_the_tenth_subject_within_minutes_makes_them_all_one_campaign(
     assert kinds == ["created", *["member_added"] * 9]
     last = (await world.timeline.page(own[0].id))[0][-1]
     assert (last.kind, last.data) == ("merged", {"into": campaign.id})
-    while await world.outbox.deliver():
-        pass
-    assert [m.kind.value for m in ear.heard] == ["opened"] * 10 + ["merged"] * 9
+    rows = await redis.xrange(outbox_key())
+    messages = [msgspec.json.decode(fields[b"m"], type=Message) for _, fields in rows]
+    assert [m.kind.value for m in messages] == ["opened"] * 10 + ["merged"] * 9
+    await world.deliver()
+    clock.forward(MINUTE)
+    await world.deliver()
+    told = [(m.kind.value, m.incident_id) for m in ear.heard]
+    assert told == [("opened", campaign.id)], "nobody needs to read of the nine besides"
 
 
 async def test_further_subjects_join_and_are_blocked_each_and_the_title_counts_them(
@@ -198,8 +206,7 @@ async def test_a_campaign_is_as_bad_as_its_worst_finding(world: World, ear: Ear,
     worst = exposed(1_000, subject="token:v1:000001", severity=Severity.CRITICAL)
     joined = await world.incidents.open_or_join(worst, tell=True, immediate=immediate)
     assert (joined.incident.id, joined.incident.severity) == (campaign.id, Severity.CRITICAL)
-    while await world.outbox.deliver():
-        pass
+    await world.deliver()
     told = [m.kind.value for m in ear.heard if m.incident_id == campaign.id]
     assert told == ["opened", "update"]
 
@@ -229,7 +236,9 @@ async def test_a_crash_at_any_step_counts_and_tells_once_in_the_campaign(
         await put(redis)
 
     async def run() -> None:
-        await Responder(World.make(frail, clock, consumer="a", channels=[Ear()]), consumer="a").drain()
+        world = World.make(frail, clock, consumer="a", channels=[Ear()])
+        world.sender.lease_ms = 0
+        await Responder(world, consumer="a").drain()
 
     async def take_over() -> None:
         world = World.make(redis, clock, consumer="b", channels=[Ear()])
@@ -242,10 +251,9 @@ async def test_a_crash_at_any_step_counts_and_tells_once_in_the_campaign(
 
 
 async def check_campaign(redis: Redis, clock: Clock) -> None:
-    world = World.make(redis, clock)
-    world.outbox._claim_idle_ms = 0
-    while await world.outbox.deliver():
-        pass
+    world = World.make(redis, clock, channels=[Ear()])
+    world.dispatcher.claim_idle_ms = 0
+    await world.deliver()
     own, [campaign] = await all_of(world)
     assert len(own) == TEN - 1
     assert (campaign.event_count, campaign.finding_count, campaign.members) == (10 * TEN, TEN, TEN)

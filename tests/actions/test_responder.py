@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from actions.block import BlockStatus
 from actions.incident import Incident
 from actions.intake import GROUP, TAKEOVERS, Intake, attempts_key, dead_key
+from actions.message import Letter
 from actions.observed import observed_key
 from actions.responder import ACTIONS, Responder
 from actions.response_plan import Campaign, ResponsePlan
@@ -92,7 +93,7 @@ async def test_each_action_does_its_part_once(
         await responder.handle(finding)
     await responder.drain()
     [incident] = (await world.incidents.page())[0]
-    assert [e.kind for e in (await world.timeline.page(incident.id))[0]] == kinds
+    assert [e.kind for e in (await world.timeline.page(incident.id))[0]] == kinds + ["notified"] * messages
     assert len(ear.heard) == messages
     assert (incident.priority, incident.finding_count) == (priority, 1)
 
@@ -233,8 +234,9 @@ async def test_it_runs_until_stopped(redis: Redis, clock: Clock) -> None:
     stop = asyncio.Event()
 
     class Stopper(Ear):
-        async def send(self, message: object) -> None:
+        async def send(self, letter: Letter) -> str:
             stop.set()
+            return ""
 
     world = World.make(redis, clock, channels=[Stopper()])
     await put(redis)
@@ -269,8 +271,9 @@ async def test_an_outage_only_delays(redis: Redis, clock: Clock, monkeypatch: py
         await asyncio.sleep(0)
 
     class Stopper(Ear):
-        async def send(self, message: object) -> None:
+        async def send(self, letter: Letter) -> str:
             stop.set()
+            return ""
 
     monkeypatch.setattr(Responder, "_prepare", prepare)
     monkeypatch.setattr("actions.responder._pause", pause)

@@ -33,6 +33,7 @@ async def test_a_crash_between_any_two_steps_loses_nothing_and_repeats_nothing(
 
     async def run() -> None:
         world = World.make(frail, clock, consumer="crashed", channels=[Ear()])
+        world.sender.lease_ms = 0
         await Responder(world, consumer="crashed").drain()
 
     async def take_over() -> None:
@@ -70,6 +71,7 @@ async def test_a_crash_among_merged_findings_counts_each_once_however_they_come_
 
     async def run() -> None:
         world = World.make(frail, clock, consumer="crashed", channels=[Ear()])
+        world.sender.lease_ms = 0
         await Responder(world, consumer="crashed").drain()
 
     async def take_over() -> None:
@@ -92,10 +94,9 @@ async def findings_of(redis: Redis, entries: list[bytes]) -> list[Finding]:
 
 async def check_merged(redis: Redis, clock: Clock, findings: list[Finding]) -> None:
     """Each counted once, each acted upon, alone or in company; one block, one message."""
-    world = World.make(redis, clock)
-    world.outbox._claim_idle_ms = 0
-    while await world.outbox.deliver():
-        pass
+    world = World.make(redis, clock, channels=[Ear()])
+    world.dispatcher.claim_idle_ms = 0
+    await world.deliver()
     [incident] = (await world.incidents.page())[0]
     assert (incident.event_count, incident.finding_count) == (10 * MANY, MANY)
     block = await world.blocklist.find_active(IP)
@@ -116,6 +117,7 @@ async def check_merged(redis: Redis, clock: Clock, findings: list[Finding]) -> N
         "action_taken": 1,
         **({"action_skipped": acted - 1} if acted > 1 else {}),
         "evidence_added": acted,
+        "notified": 2,
     }
     told = Counter(n.message.kind.value for n in (await world.outbox.notifications())[0])
     assert told == {"opened": 1, "update": 1}
@@ -124,9 +126,9 @@ async def check_merged(redis: Redis, clock: Clock, findings: list[Finding]) -> N
 
 async def check(redis: Redis, clock: Clock) -> None:
     """Exactly one of everything, whatever happened."""
-    world = World.make(redis, clock)
-    world.outbox._claim_idle_ms = 0
-    await world.outbox.deliver()
+    world = World.make(redis, clock, channels=[Ear()])
+    world.dispatcher.claim_idle_ms = 0
+    await world.deliver()
     [incident] = (await world.incidents.page())[0]
     assert (incident.event_count, incident.finding_count) == (10, 1)
     block = await world.blocklist.find_active(IP)
@@ -136,7 +138,7 @@ async def check(redis: Redis, clock: Clock) -> None:
     assert (await world.blocklist.counts())["kept"] == 1
     assert [c.op for c in (await world.feed.changes("0-0")).entries] == ["add"]
     kinds = [e.kind for e in (await world.timeline.page(incident.id))[0]]
-    assert sorted(kinds) == ["action_taken", "created", "evidence_added"]
+    assert sorted(kinds) == ["action_taken", "created", "evidence_added", "notified"]
     [notification] = (await world.outbox.notifications())[0]
     assert notification.message.incident_id == incident.id
     assert await world.outbox.waiting() == 0

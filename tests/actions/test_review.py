@@ -66,10 +66,10 @@ async def test_a_campaign_is_reviewed_with_all_it_took_in(world: World) -> None:
 
 async def test_who_was_told_is_counted_by_channel_and_result(world: World, ear: Ear) -> None:
     incident = await opened(world, about(1))
-    await world.outbox.deliver()
+    await world.deliver()
     await world.moves.move(incident.id, Move.ACKNOWLEDGE, ALICE)
     ear.failure = DeliveryError("no such channel", permanent=True)
-    await world.outbox.deliver()
+    await world.deliver()
     review = await review_of(world, incident.id)
     assert review.told == (Told("ear", "delivered", 1), Told("ear", "failed", 1))
     assert [n.message.kind for n in review.notifications] == ["opened", "acknowledged"]

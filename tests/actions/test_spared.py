@@ -32,7 +32,7 @@ async def test_a_shared_address_is_not_blocked_and_people_are_told_once(
         await responder.handle(finding)
     await responder.drain()
     assert (await world.blocklist.counts())["kept"] == 0
-    assert (await kinds(world))[1:] == [("action_skipped", NOTE)]
+    assert (await kinds(world))[1:] == [("action_skipped", NOTE), ("notified", "told through ear: opened")]
     [message] = ear.heard
     assert message.kind == "opened"
     assert tally.counted["blocks outcome=shared rule=auth_failures"] == 1

@@ -31,6 +31,7 @@ async def test_a_crash_at_any_step_changes_nothing_in_the_end(
 
     async def run() -> None:
         world = World.make(frail, clock, consumer="crashed", channels=[Ear()], dns=dns)
+        world.sender.lease_ms = 0
         await Responder(world, consumer="crashed").drain()
 
     async def take_over() -> None:
@@ -44,14 +45,13 @@ async def test_a_crash_at_any_step_changes_nothing_in_the_end(
 
 
 async def check(redis: Redis, clock: Clock, is_verified: bool) -> None:
-    world = World.make(redis, clock)
-    world.outbox._claim_idle_ms = 0
-    while await world.outbox.deliver():
-        pass
+    world = World.make(redis, clock, channels=[Ear()])
+    world.dispatcher.claim_idle_ms = 0
+    await world.deliver()
     [incident] = (await world.incidents.page())[0]
     assert (incident.event_count, incident.finding_count) == (10, 1)
     kinds = Counter(e.kind for e in (await world.timeline.page(incident.id))[0])
-    notes = {"action_skipped": 1} if is_verified else {"action_taken": 1, "evidence_added": 1}
+    notes = {"action_skipped": 1, "notified": 1} if is_verified else {"action_taken": 1, "evidence_added": 1}
     assert kinds == {"created": 1, **notes}
     assert len((await world.outbox.notifications())[0]) == int(is_verified)
     assert (await world.blocklist.find_active(GOOGLEBOT) is None) == is_verified

@@ -70,7 +70,7 @@ async def test_a_verified_bot_is_not_blocked_and_people_are_told_instead(
     assert await Responder(bots).drain() == 1
     assert await bots.blocklist.find_active(GOOGLEBOT) is None
     note = "not blocked: verified googlebot (crawl-203-0-113-9.googlebot.com)"
-    assert (await lines(bots))[1:] == [("action_skipped", note)]
+    assert (await lines(bots))[1:] == [("action_skipped", note), ("notified", "told through ear: opened")]
     [message] = ear.heard
     assert message.text.partition("\n")[0].endswith(note)
     assert tally.counted["blocks outcome=verified_bot rule=auth_failures"] == 1
@@ -89,7 +89,7 @@ async def test_the_message_of_a_rule_that_tells_people_anyway_is_not_written_twi
         await responder.handle(finding)
     await responder.drain()
     assert len(ear.heard) == 1
-    assert [kind for kind, _ in await lines(bots)] == ["created", "action_skipped"]
+    assert [kind for kind, _ in await lines(bots)] == ["created", "action_skipped", "notified"]
 
 
 @pytest.mark.parametrize("sort", IMPOSTORS)
@@ -116,7 +116,7 @@ async def test_one_who_says_nothing_of_a_bot_is_blocked_without_a_question(
 async def test_a_bot_of_another_operator_is_verified_by_its_own_name(bots: World, redis: Redis) -> None:
     await put_claim(redis, BINGBOT, agent=BING)
     await Responder(bots).drain()
-    assert (await lines(bots))[-1][1] == "not blocked: verified bingbot (msnbot-203-0-113-20.search.msn.com)"
+    assert (await lines(bots))[1][1] == "not blocked: verified bingbot (msnbot-203-0-113-20.search.msn.com)"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,10 @@ async def test_without_dns_the_setting_says_what_happens(
     assert is_blocked == (setting == OnDnsFailure.BLOCK)
     assert len(ear.heard) == int(not is_blocked)
     kinds = [kind for kind, _ in await lines(world)]
-    assert kinds == ["created", *(["action_taken", "evidence_added"] if is_blocked else ["action_skipped"])]
+    assert kinds == [
+        "created",
+        *(["action_taken", "evidence_added"] if is_blocked else ["action_skipped", "notified"]),
+    ]
     assert await redis.zcard(again_key()) == int(is_blocked)
     assert 0 < await redis.pttl(bot_key(GOOGLEBOT)) <= 5 * MINUTE
     assert tally.counted["bot_checks result=unanswered"] == 1

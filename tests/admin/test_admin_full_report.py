@@ -43,7 +43,7 @@ async def driven(desk: Desk) -> str:
         follow_up = {"text": f"limit what {owner} sees", "owner": owner, "due": due}
         await desk.responder.post(f"{path}/follow-ups", json=follow_up)
     await desk.responder.post(f"{path}/resolve", json={"verdict": "benign", "note": "our own office"})
-    while await actions.outbox.deliver():
+    while await actions.deliver():
         pass
     return incident
 

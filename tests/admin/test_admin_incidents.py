@@ -223,7 +223,7 @@ async def test_the_list_is_narrowed_by_each_of_its_filters(desk: Desk) -> None:
 async def test_who_was_told_what_is_listed(desk: Desk) -> None:
     first, second = await opened(desk, "203.0.113.1", 1), await opened(desk, "203.0.113.2", 2)
     assert (await desk.viewer.get("/stats")).json()["messages_waiting"] == 2
-    await desk.actions.outbox.deliver()
+    await desk.actions.deliver()
     items = (await desk.viewer.get("/notifications")).json()["items"]
     assert [item["message"]["incident_id"] for item in items] == [second, first]
     assert (items[0]["channel"], items[0]["status"]) == ("log", "delivered")

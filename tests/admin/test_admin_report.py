@@ -44,7 +44,7 @@ async def worked(desk: Desk) -> str:
     block = await desk.rule_block(incident_id=incident)
     text, data = "blocked 203.0.113.9", {"block_id": block.id}
     await actions.timeline.note_once(incident, "f1", "action_taken", text, data=data)
-    while await actions.outbox.deliver():
+    while await actions.deliver():
         pass
     desk.pass_time(90 * MINUTE_MS)
     await actions.clocks.strike()
@@ -159,7 +159,7 @@ async def test_nothing_that_a_log_says_is_markup(desk: Desk) -> None:
 
 async def test_who_was_told_is_in_the_report(desk: Desk) -> None:
     made = await desk.actions.incidents.open_or_join(finding(severity=Severity.CRITICAL), tell=True)
-    while await desk.actions.outbox.deliver():
+    while await desk.actions.deliver():
         pass
     found = (await desk.viewer.get(f"/incidents/{made.incident.id}/report?format=json")).json()
     assert [n["status"] for n in found["notifications"]] == ["delivered"]

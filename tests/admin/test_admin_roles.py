@@ -20,6 +20,8 @@ VIEWER = {
     ("GET", "/investigations/{investigation_id}"),
     ("GET", "/investigations/{investigation_id}/dossier"),
     ("GET", "/notifications"),
+    ("GET", "/notifications/channels"),
+    ("GET", "/notifications/dead"),
     ("GET", "/observed"),
     ("GET", "/policy"),
     ("POST", "/policy/check"),
@@ -60,6 +62,9 @@ RESPONDER = {
     ("DELETE", "/maintenance/{window_id}"),
     ("POST", "/incidents/{incident_id}/investigate"),
     ("POST", "/investigations"),
+    ("POST", "/notifications/dead/retry"),
+    ("POST", "/notifications/dead/{dead_id}/retry"),
+    ("DELETE", "/notifications/dead/{dead_id}"),
 }
 ADMIN = {
     ("POST", "/allowlist"),
@@ -78,6 +83,7 @@ async def test_a_route_is_open_to_its_roles_and_to_no_other(
     desk: Desk, method: str, path: str, roles: list[str]
 ) -> None:
     path = re.sub(r"\{\w+\}", "none", path)
+    path = path.format(block_id="none", incident_id="none", token_id="none", dead_id="none")
     for role, client in desk.clients.items():
         answer = await client.request(method, path)
         if role == "nobody":

@@ -64,6 +64,7 @@ class Ear:
     """A channel that remembers."""
 
     name = "ear"
+    groups = False
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -231,7 +232,8 @@ async def test_an_outage_opens_one_incident_and_its_end_resolves_it(
         await house.check(1)
         assert [status for _, status in await house.incidents()] == ["resolved"]
     [incident] = (await house.world.incidents.page())[0]
-    last = (await house.world.timeline.page(incident.id))[0][-1]
+    entries = (await house.world.timeline.page(incident.id))[0]
+    last = next(entry for entry in entries if entry.kind == "resolved")
     assert (last.kind, last.actor) == ("resolved", "bartizan")
     assert last.text == f"127.0.0.1:{site.port} is well again: 2 checks passed in a row in 1 min"
     assert house.ear.heard[0] == "opened"

@@ -67,7 +67,18 @@ async def test_every_address_for_probes_answers(client: httpx.AsyncClient) -> No
     assert set(health.json()["checks"]) >= {"redis:responseTime", "blocklist:age", "policy:valid"}
     metrics = (await client.get("/metrics")).text
     assert "bartizan_blocks_active 0.0" in metrics
-    assert "bartizan_outbox_depth 0.0" in metrics
+    assert 'bartizan_outbox_depth{channel="log"} 0.0' in metrics
+
+
+async def test_a_channel_that_does_not_deliver_is_a_warning_and_no_failure(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    await app.state.world.redis.hset("bartizan:{act}:channel:log", "unhealthy_since", 1)
+    for path in ("/readyz", "/api/health"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["status"]) == (200, "warn")
+    assert (await client.get("/readyz")).json()["checks"]["channels:healthy"] == "warn"
+    assert 'bartizan_channel_unhealthy{channel="log"} 1.0' in (await client.get("/metrics")).text
 
 
 async def test_the_api_describes_itself_and_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

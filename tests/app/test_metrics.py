@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from actions.channel_health import ChannelHealth
 from app.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +46,26 @@ def test_what_the_actions_count_is_exposed(name: str, labels: dict[str, str], sa
     metrics = Metrics()
     metrics.count(name, 2, **labels)
     assert metrics.registry.get_sample_value(sample, labels) == 2
+
+
+def test_each_channel_has_its_gauges() -> None:
+    metrics = Metrics()
+    health = ChannelHealth(
+        channel="chat",
+        is_known=True,
+        depth=3,
+        oldest_at=40_000,
+        held_until=None,
+        failing_since=1,
+        unhealthy_since=2,
+        delivered_at=None,
+        failed_at=3,
+        error="503",
+    )
+    metrics.show_channels([health], {"chat": 2}, 100_000)
+    names = ("outbox_depth", "outbox_oldest_seconds", "channel_unhealthy", "dead_letters")
+    labels = {"channel": "chat"}
+    assert [metrics.registry.get_sample_value(f"bartizan_{n}", labels) for n in names] == [3, 60, 1, 2]
 
 
 def test_the_actions_storage_errors_are_counted_by_place() -> None:

@@ -70,6 +70,7 @@ async def stored_texts(redis: Redis) -> list[str]:
     """Every key with everything under it, as text."""
     readers = {
         b"string": redis.get,
+        b"set": redis.smembers,
         b"hash": redis.hgetall,
         b"stream": redis.xrange,
         b"list": lambda key: redis.lrange(key, 0, -1),

@@ -1,0 +1,59 @@
+"""What `bartizan route test` answers: the policy's routes, asked about a message that nobody wrote."""
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TypeVar
+
+from actions.message import Message, MessageKind
+from actions.outbox import LogChannel
+from app.policy import Policy
+from app.policy_store import PolicyStore
+from app.settings import load_settings
+from app.world import routes_of
+from detectors.errors import ConfigError
+from detectors.finding import PRIORITY_OF, Severity
+
+E = TypeVar("E", bound=Enum)
+DEFAULTS = {"severity": Severity.HIGH.value, "rule": "auth_failures", "kind": MessageKind.OPENED.value}
+
+
+def targets_of(labels: Sequence[str], policy_file: Path | None) -> list[dict[str, str]]:
+    """`channel`, `type` and `when` of each channel told. Raises: ConfigError for a label that is none."""
+    said = dict(DEFAULTS)
+    for label in labels:
+        key, equals, value = label.partition("=")
+        if not equals or key not in DEFAULTS:
+            raise ConfigError(f"{label!r}: write {', '.join(f'{key}=...' for key in DEFAULTS)}")
+        said[key] = value
+    severity = _member("severity", said["severity"], Severity)
+    message = Message(
+        kind=_member("kind", said["kind"], MessageKind),
+        incident_id="",
+        rule=said["rule"],
+        subject="",
+        severity=severity,
+        priority=PRIORITY_OF[severity],
+        title="",
+        text="",
+        at=0,
+    )
+    routes = routes_of(_policy(policy_file), {LogChannel.name: LogChannel()})
+    return [
+        {"channel": t.channel, "type": routes.types[t.channel], "when": t.when.value}
+        for t in routes.targets(message)
+    ]
+
+
+def _policy(path: Path | None) -> Policy:
+    settings = load_settings()
+    required = True if path is not None else settings.policy_is_named
+    return PolicyStore(path or settings.policy, is_required=required).current
+
+
+def _member(key: str, value: str, kind: type[E]) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        names = ", ".join(str(member.value) for member in kind)
+        raise ConfigError(f"{key}={value}: choose from {names}") from None
