@@ -15,6 +15,7 @@ from actions.incident import FOLLOW_UPS_KEPT, FollowUp, Incident, Publication, P
 from actions.incident_changes import slug, with_clocks
 from actions.incident_keys import incident_key, stage_incident, watched
 from actions.incidents import Incidents
+from actions.public_status import stage_public
 from actions.response_plan import STATUS_PAGE_UPDATED
 from actions.storage import Client, begin, change
 from actions.timeline import Timeline
@@ -214,6 +215,7 @@ class IncidentWork:
             new = msgspec.structs.replace(new, version=old.version + 1)
             begin(pipe)
             stage_incident(pipe, new)
+            stage_public(pipe, old, new)
             self._timeline.stage(pipe, incident_id, kind, text, actor=actor, data=data)
             self._audit.stage(
                 pipe,

@@ -48,6 +48,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
 
     opened: int
     merged: int
+    by_severity: Mapping[str, int]
     by_priority: Mapping[str, int]
     by_status: Mapping[str, int]
     by_rule: Mapping[str, int]
@@ -79,6 +80,7 @@ def statistics_of(incidents: Iterable[Incident], plan: ResponsePlan, from_ms: in
     return Statistics(
         opened=len(own),
         merged=len(found) - len(own),
+        by_severity=_counted(i.severity.value for i in own),
         by_priority=_counted(i.priority.value for i in own),
         by_status=_counted(i.status.value for i in own),
         by_rule=_counted(i.rule for i in own),

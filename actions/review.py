@@ -1,5 +1,7 @@
 """Everything that a review of an incident needs, gathered from the stores: times, evidence, actions, who was told."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -8,6 +10,7 @@ from actions.block import Block
 from actions.campaigns import Member
 from actions.checksums import checksum_of, checksum_of_all, evidence_json
 from actions.dossiers import Dossier
+from actions.errors import UnknownError
 from actions.incident import Entry, Incident
 from actions.outbox import Notification
 from actions.response_times import acknowledged_after
@@ -15,9 +18,18 @@ from actions.runbook import Runbook, runbook_of
 from actions.world import World
 from detectors.finding import Evidence
 
-ENTRIES_READ = 1_000
-DELIVERIES_READ = 200
-BLOCKS_READ = 200
+ENTRIES_SHOWN = 1_000
+DELIVERIES_READ = 2_000
+DELIVERIES_SHOWN = 200
+BLOCKS_SHOWN = 200
+MERGED_READ = 200
+NOISE = frozenset(
+    {
+        *("event_attached", "member_added", "action_taken", "action_skipped", "action_failed"),
+        *("notified", "notify_failed", "not_notified"),
+    }
+)
+"""Kinds of entries that a flood makes thousands of: where not all can be shown, these are left out first."""
 
 
 class Milestone(msgspec.Struct, frozen=True):
@@ -44,6 +56,21 @@ class Exhibit(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class Absorbed(msgspec.Struct, frozen=True):
+    """An incident that this one took in, and still has."""
+
+    id: str
+    title: str
+
+
+class Told(msgspec.Struct, frozen=True):
+    """How often one channel was told with one result."""
+
+    channel: str
+    status: str
+    count: int
+
+
 class Review(msgspec.Struct, frozen=True, kw_only=True):
     """One incident as its review sees it. Text from logs is redacted already, and an attacker's all the same."""
 
@@ -61,10 +88,15 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     is_untouched: bool | None
     """Whether what was copied at the opening is still the same, by the checksum on the timeline; None: it has none."""
     blocks: tuple[Block, ...]
-    merged: tuple[str, ...]
-    """The incidents that this one took in."""
+    """Those that this incident made, and the ones that it took in; the first 200."""
+    blocks_left_out: int
+    merged: tuple[Absorbed, ...]
+    """The first 200."""
     members: tuple[Member, ...]
     notifications: tuple[Notification, ...]
+    """The latest 200, oldest first."""
+    told: tuple[Told, ...]
+    """All of them (at most 2,000) counted."""
     dossier: Dossier | None
     runbook: Runbook
 
@@ -74,9 +106,11 @@ async def review_of(
 ) -> Review:
     """Gathers the review of an incident. Raises: UnknownError, StorageError."""
     incident = await world.incidents.get(incident_id)
-    entries, left_out = await _entries(world, incident.id)
-    blocks = await world.blocklist.blocks_of(_named(entries, "block_id")[:BLOCKS_READ])
-    notifications, _ = await world.outbox.notifications(incident_id=incident.id, limit=DELIVERIES_READ)
+    entries = await _entries(world, incident.id)
+    merged = await _merged(world, incident, entries)
+    blocks = await _blocks(world, entries, [incident.id, *(one.id for one in merged)])
+    deliveries = await _deliveries(world, incident.id)
+    shown = entries_to_show(entries)
     exhibits = tuple(Exhibit(e, evidence_json(e).decode(), checksum_of(e)) for e in incident.evidence)
     return Review(
         incident=incident,
@@ -84,18 +118,33 @@ async def review_of(
         made_by=made_by,
         policy=policy,
         milestones=milestones_of(incident, blocks, world),
-        entries=tuple(entries),
-        entries_left_out=left_out,
+        entries=tuple(shown),
+        entries_left_out=len(entries) - len(shown),
         exhibits=exhibits,
         evidence_sha256=checksum_of_all(incident.evidence),
         is_untouched=_is_untouched(incident, entries),
-        blocks=tuple(blocks),
-        merged=tuple(_named(entries, "merged")),
+        blocks=tuple(blocks[:BLOCKS_SHOWN]),
+        blocks_left_out=max(0, len(blocks) - BLOCKS_SHOWN),
+        merged=tuple(merged),
         members=tuple(await world.incidents.members(incident.id) if incident.is_campaign else ()),
-        notifications=tuple(reversed(notifications)),
+        notifications=tuple(reversed(deliveries[:DELIVERIES_SHOWN])),
+        told=_told(deliveries),
         dossier=await world.dossiers.find(incident.id),
         runbook=runbook_of(incident.rule, rule_title),
     )
+
+
+def entries_to_show(entries: Sequence[Entry], most: int = ENTRIES_SHOWN) -> list[Entry]:
+    """At most so many of a timeline, in its order: what people did and what is pinned goes before a flood's noise.
+
+    Of what people did the latest are kept, of the noise the first.
+    """
+    if len(entries) <= most:
+        return list(entries)
+    telling = [n for n, entry in enumerate(entries) if entry.pinned or entry.kind not in NOISE][-most:]
+    noise = [n for n, entry in enumerate(entries) if not entry.pinned and entry.kind in NOISE]
+    kept = sorted([*telling, *noise[: most - len(telling)]])
+    return [entries[n] for n in kept]
 
 
 def milestones_of(incident: Incident, blocks: list[Block], world: World) -> tuple[Milestone, ...]:
@@ -131,19 +180,60 @@ def milestones_of(incident: Incident, blocks: list[Block], world: World) -> tupl
     )
 
 
-async def _entries(world: World, incident_id: str) -> tuple[list[Entry], int]:
-    """The first 1,000 entries, and how many more there are."""
+async def _entries(world: World, incident_id: str) -> list[Entry]:
+    """The whole timeline, which has a bound of its own."""
     entries: list[Entry] = []
     cursor: str | None = None
-    while len(entries) < ENTRIES_READ:
-        page, cursor = await world.timeline.page(incident_id, cursor=cursor, limit=500)
+    while True:
+        page, cursor = await world.timeline.page(incident_id, cursor=cursor, limit=1_000)
         entries += page
         if cursor is None:
-            return entries, 0
-    return entries, await world.timeline.length(incident_id) - len(entries)
+            return entries
 
 
-def _named(entries: list[Entry], name: str) -> list[str]:
+async def _merged(world: World, incident: Incident, entries: Iterable[Entry]) -> list[Absorbed]:
+    """What it took in and still has: one that was reopened is a problem of its own again."""
+    found = []
+    for name in _named(entries, "merged")[:MERGED_READ]:
+        try:
+            other = await world.incidents.get(name)
+        except UnknownError:  # its 400 days are over
+            continue
+        if other.merged_into == incident.id:
+            found.append(Absorbed(other.id, other.title))
+    return found
+
+
+async def _blocks(world: World, entries: Sequence[Entry], owners: Sequence[str]) -> list[Block]:
+    """The blocks that these incidents made, the first first; `entries`: the timeline of the first of them.
+
+    Their timelines name blocks of others too, where an address was blocked already.
+    """
+    names = _named(entries, "block_id")
+    for owner in owners[1:]:
+        names += _named((await world.timeline.page(owner))[0], "block_id")
+    known = await world.blocklist.blocks_of(list(dict.fromkeys(names)))
+    return sorted((b for b in known if b.incident_id in owners), key=lambda b: (b.created_at, b.id))
+
+
+async def _deliveries(world: World, incident_id: str) -> list[Notification]:
+    """What was told of it, newest first; the log of deliveries has a bound of its own."""
+    found: list[Notification] = []
+    cursor: str | None = None
+    while len(found) < DELIVERIES_READ:
+        page, cursor = await world.outbox.notifications(incident_id=incident_id, cursor=cursor, limit=500)
+        found += page
+        if cursor is None:
+            break
+    return found
+
+
+def _told(deliveries: Iterable[Notification]) -> tuple[Told, ...]:
+    counts = Counter((one.channel, one.status) for one in deliveries)
+    return tuple(Told(channel, status, count) for (channel, status), count in sorted(counts.items()))
+
+
+def _named(entries: Iterable[Entry], name: str) -> list[str]:
     """The different values that the entries' data have under this name, in order."""
     found: dict[str, None] = {}
     for entry in entries:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from actions.incident import Entry, Incident
+from actions.message import Message, MessageKind
 from actions.response_plan import Grade
 from actions.review import Milestone, Review
 from detectors.timestamps import to_rfc3339
@@ -51,14 +52,16 @@ def sections_of(review: Review, grade: Grade) -> tuple[Section, ...]:
         _facts(review, grade),
         Section(
             title="Response times",
+            lines=("Phases are functions of the NIST Cybersecurity Framework (CSF) 2.0.",),
             headings=("moment", "phase", "at", "after", "target"),
             rows=tuple(_milestone(m) for m in review.milestones),
         ),
-        Section(title="Impact", lines=(incident.impact or TO_FILL_IN,)),
+        Section(title="Impact", lines=_written(incident.impact)),
         _timeline(review),
         _evidence(review),
         _investigation(review),
         _actions(review),
+        _escalations(review),
         Section(
             title="Members",
             lines=(f"{incident.members} subjects; the latest {len(review.members)}:",),
@@ -67,10 +70,14 @@ def sections_of(review: Review, grade: Grade) -> tuple[Section, ...]:
         )
         if review.members
         else Section(title=""),
-        Section(title="Merged incidents", lines=tuple(review.merged)),
+        Section(
+            title="Merged incidents",
+            headings=("incident", "title"),
+            rows=tuple((one.id, one.title) for one in review.merged),
+        ),
         _deliveries(review),
-        Section(title="Root cause", lines=(incident.root_cause or TO_FILL_IN,)),
-        Section(title="Lessons", lines=(incident.lessons or TO_FILL_IN,)),
+        Section(title="Root cause", lines=_written(incident.root_cause)),
+        Section(title="Lessons", lines=_written(incident.lessons, "What went well: ", "What went badly: ")),
         Section(title="Follow-ups", checks=tuple(_follow_up(review, incident))),
         Section(title="Initial response", checks=tuple(_checks(incident, "initial_response"))),
         Section(title="Resolution", checks=tuple(_checks(incident, "resolution"))),
@@ -95,6 +102,12 @@ def took(ms: int | None) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def _written(text: str, *asked: str) -> tuple[str, ...]:
+    """What people wrote, line by line; where that is nothing, what they have yet to fill in."""
+    lines = tuple(line for line in text.splitlines() if line.strip())
+    return lines or tuple(f"{what}{TO_FILL_IN}" for what in asked or ("",))
+
+
 def _facts(review: Review, grade: Grade) -> Section:
     incident = review.incident
     accounts = sum(entity.type == "user" for entity in incident.entities)
@@ -108,7 +121,7 @@ def _facts(review: Review, grade: Grade) -> Section:
         ("events", f"{incident.event_count:,} in {incident.finding_count:,} findings"),
         ("first and last event", f"{to_rfc3339(incident.first_seen)}, {to_rfc3339(incident.last_seen)}"),
         ("accounts named", str(accounts)),
-        ("blocks", str(len(review.blocks))),
+        ("blocks", str(len(review.blocks) + review.blocks_left_out)),
         ("escalation", f"level {incident.escalation_level}" if incident.escalation_level else "none"),
         ("reopened", f"{incident.reopened} times" if incident.reopened else "never"),
         ("standards", ", ".join(incident.references) or EMPTY),
@@ -192,22 +205,41 @@ def _actions(review: Review) -> Section:
             changed += f": {block.note}"
         made = to_rfc3339(block.created_at)
         rows.append((block.value, made, until, block.status, block.review, str(block.strikes), changed))
+    left_out = review.blocks_left_out
     return Section(
         title="Actions",
+        lines=(f"{left_out:,} more blocks are left out.",) if left_out else (),
         headings=("blocked", "since", "until", "status", "review", "strike", "last changed by"),
         rows=tuple(rows),
+    )
+
+
+def _escalations(review: Review) -> Section:
+    """Who was told because nobody had acknowledged it, and what was late."""
+    kinds = {"escalated": "escalated", "sla_breached": "late"}
+    return Section(
+        title="Escalations",
+        headings=("at", "what", "text"),
+        rows=tuple((to_rfc3339(e.at), kinds[e.kind], e.text) for e in review.entries if e.kind in kinds),
     )
 
 
 def _deliveries(review: Review) -> Section:
     return Section(
         title="Who was told",
+        lines=tuple(f"{told.channel or EMPTY}: {told.count:,} {told.status}" for told in review.told),
         headings=("at", "channel", "message", "status", "error"),
         rows=tuple(
-            (to_rfc3339(n.at), n.channel or EMPTY, n.message.kind, n.status, n.error or EMPTY)
+            (to_rfc3339(n.at), n.channel or EMPTY, _message(n.message), n.status, n.error or EMPTY)
             for n in review.notifications
         ),
     )
+
+
+def _message(message: Message) -> str:
+    """`opened`, `escalated to level 2`."""
+    is_level = message.kind == MessageKind.ESCALATED and message.level
+    return f"{message.kind} to level {message.level}" if is_level else message.kind.value
 
 
 def _follow_up(review: Review, incident: Incident) -> Sequence[tuple[bool, str]]:

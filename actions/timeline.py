@@ -101,11 +101,6 @@ class Timeline:
         entries = [_entry(incident_id, *row) for row in rows[:limit]]
         return entries, entries[-1].id if len(rows) > limit else None
 
-    async def length(self, incident_id: str) -> int:
-        """How many entries there are. Raises: StorageError."""
-        with storage_errors("reading a timeline"):
-            return int(await self._redis.xlen(timeline_key(incident_id)))
-
 
 def _entry(incident_id: str, entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
     return Entry(

@@ -14,6 +14,7 @@ from app.cli_delivery import notify, route
 from app.cli_incidents import incidents
 from app.cli_investigate import investigate
 from app.cli_policy import policy
+from app.cli_review import show_statistics, write_report
 from app.cli_silences import maintenance, silence
 from app.cli_simulate import simulate
 from app.cli_tokens import tokens
@@ -28,6 +29,8 @@ app = typer.Typer(
 )
 app.add_typer(blocks, name="blocks")
 app.add_typer(allow, name="allow")
+incidents.command("report")(write_report)
+incidents.command("stats")(show_statistics)
 app.add_typer(incidents, name="incidents")
 app.add_typer(silence, name="silence")
 app.add_typer(maintenance, name="maintenance")

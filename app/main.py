@@ -55,6 +55,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock_ms) ->
     from app.health import router as health
     from app.ingest.routes import router as ingest
     from app.lookup.routes import router as lookup
+    from app.status import router as status
 
     world = build_world(settings, now)
     app = FastAPI(
@@ -67,7 +68,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock_ms) ->
     )
     app.state.world = world
     install_problem_handlers(app)
-    for router in (ingest, lookup, admin, health):
+    for router in (ingest, lookup, admin, health, status):
         app.include_router(router)
     return app
 

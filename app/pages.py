@@ -38,9 +38,20 @@ def safe_headers() -> dict[str, str]:
     }
 
 
+def visible(text: str) -> str:
+    """Text with its line ends; what cannot be printed, or turns the direction of what follows, is shown as U+FFFD."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _shown(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) else value
+
+
 @cache
 def _environment() -> Environment:
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True
+    )
 
 
 @cache

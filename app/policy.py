@@ -12,6 +12,7 @@ from pathlib import Path
 
 from actions.maintenance import Window
 from actions.maintenance_notices import NOTICE_AHEAD_ONLY, NoticeSettings
+from actions.public_status import StatusPage
 from actions.response_plan import ResponsePlan
 from actions.routing import LOG, Route, Timing
 from actions.verified_bots import OnDnsFailure
@@ -33,6 +34,7 @@ from app.policy_response import RESPONSE_KEYS, read_response_plan
 from app.policy_routes import read_delivery, read_routes
 from app.policy_rules import HEALTH_RULE, read_rule, with_alert_threshold
 from app.policy_sigma import read_sigma
+from app.policy_status import read_status_page
 from app.sigma.library import Sigma
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.rule import Kind, Rule
@@ -58,6 +60,7 @@ KEYS = frozenset(
         *RESPONSE_KEYS,
         *("maintenance", "maintenance_notice", "dead_man"),
         *("routes", "delivery"),
+        "status_page",
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -104,6 +107,7 @@ class Policy:
     routes: tuple[Route, ...] | None = None
     """None: who is told and when is as the operator's document says."""
     delivery: Timing = field(default_factory=Timing)
+    status_page: StatusPage = field(default_factory=StatusPage)
 
     @property
     def digest(self) -> str:
@@ -175,6 +179,7 @@ def load_policy(
         dead_man=read_dead_man(top["dead_man"]) if "dead_man" in top else None,
         routes=read_routes(top["routes"], _channel_names(top), rule_names) if "routes" in top else None,
         delivery=read_delivery(top["delivery"]) if "delivery" in top else Timing(),
+        status_page=read_status_page(top["status_page"]) if "status_page" in top else StatusPage(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from actions.public_status import StatusPage
 from app.durations import format_duration
 from app.policy import Policy
 from app.policy_dead_man import DeadManSettings
@@ -43,6 +44,7 @@ class Explained:
     maintenance_notice: str = ""
     dead_man: str = ""
     """How often it signals; the address is a secret."""
+    status_page: str = ""
 
 
 def explained(policy: Policy) -> Explained:
@@ -61,6 +63,7 @@ def explained(policy: Policy) -> Explained:
         maintenance=tuple(window_text(window) for window in policy.maintenance),
         maintenance_notice=notice_text(policy.maintenance_notice),
         dead_man=_dead_man_text(policy.dead_man),
+        status_page=_status_page_text(policy.status_page),
     )
 
 
@@ -69,6 +72,13 @@ def _dead_man_text(settings: DeadManSettings | None) -> str:
         return ""
     every, lag = format_duration(settings.every_ms), format_duration(settings.lag_ms)
     return f"asks {settings.url.whence} every {every} while no finding waits for longer than {lag}"
+
+
+def _status_page_text(page: StatusPage) -> str:
+    if page == StatusPage():
+        return ""
+    components = f"components {', '.join(page.components)}" if page.components else "no components"
+    return f"{page.title!r}, {components}, maintenance: {page.maintenance}"
 
 
 def lines_of(found: Explained) -> list[str]:
@@ -88,7 +98,12 @@ def lines_of(found: Explained) -> list[str]:
             f"trusted_clients: {client.user_agent!r} from {', '.join(client.networks)} does not count{note}"
         )
     lines += [f"maintenance: {text}" for text in found.maintenance]
-    for name, text in (("maintenance_notice", found.maintenance_notice), ("dead_man", found.dead_man)):
+    named = {
+        "maintenance_notice": found.maintenance_notice,
+        "dead_man": found.dead_man,
+        "status_page": found.status_page,
+    }
+    for name, text in named.items():
         lines += [f"{name}: {text}"] * bool(text)
     lines += [f"own_keys: {key.prefix}... is {key.severity}: {key.description}" for key in found.own_keys]
     return lines

@@ -15,6 +15,7 @@ from actions.area import SERVICE_RULES
 from actions.investigation_work import Investigator
 from actions.message import Channel
 from actions.networks import NeverBlock
+from actions.public_status import PublicIncidents
 from actions.responder import Responder
 from actions.reverse_dns import ReverseDns
 from actions.routing import Routes
@@ -31,6 +32,7 @@ from app.policy_store import PolicyStore
 from app.redis import connect
 from app.settings import Settings, fingerprint_key, write_new_private
 from app.site import site_of
+from app.status_feed import StatusFeed
 from app.tokens import TokenStore
 from detectors.addresses import Networks
 from detectors.engine import Engine
@@ -66,6 +68,7 @@ class AppWorld:
     token_store: TokenStore
     metrics: Metrics
     journal: Journal | None
+    status: StatusFeed
     now: Callable[[], int]
     slot: int
     """The open file that keeps this process's name its own."""
@@ -169,6 +172,12 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         token_store=TokenStore(redis, now),
         metrics=metrics,
         journal=journal,
+        status=StatusFeed(
+            PublicIncidents(redis, fingerprint_key(settings)),
+            now,
+            lambda: store.current.status_page,
+            actions.maintenance.upcoming,
+        ),
         now=now,
         slot=slot,
     )

@@ -106,6 +106,8 @@ class PolicyModel(Output):
     maintenance_notice: str
     dead_man: str
     """How often it signals, and where its address stands; empty where it does not."""
+    status_page: str
+    """Title, components and what it says of maintenance; empty where all is as by default."""
     sigma: SigmaModel | None = None
     error: str | None = None
     """Why a newer version of the file was not taken up; null where there is none."""

@@ -61,6 +61,7 @@ class StatisticsModel(Output):
 
     opened: int
     merged: int
+    by_severity: dict[str, int]
     by_priority: dict[str, int]
     by_status: dict[str, int]
     by_rule: dict[str, int]
@@ -68,6 +69,9 @@ class StatisticsModel(Output):
     to_resolve: TimesModel
     targets: dict[str, TargetModel]
     judged: dict[str, JudgedModel]
+    """By rule: incidents that have a verdict."""
+    rejected_blocks: dict[str, int]
+    """By rule: blocks that people rejected, however long ago."""
     escalated: dict[int, int]
     is_cut: bool
     """There were more incidents than could be read: the newest 5,000 count."""
@@ -91,6 +95,7 @@ async def statistics(
             break
     sums = statistics_of(found, world.actions.incidents.plan, since, world.now() + 1)
     values = {name: getattr(sums, name) for name in sums.__struct_fields__}
+    values["rejected_blocks"] = (await world.actions.blocklist.counts())["false_positives"]
     return StatisticsModel.model_validate({**values, "is_cut": cursor is not None}, from_attributes=True)
 
 

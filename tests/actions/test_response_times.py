@@ -58,6 +58,7 @@ def test_times_targets_and_verdicts_are_summed_up() -> None:
     ]
     found = statistics_of(incidents, PLAN, NOON, NOON + 24 * HOUR)
     assert (found.opened, found.merged) == (6, 1)
+    assert found.by_severity == {"critical": 6}
     assert found.by_priority == {"P0": 5, "P1": 1}
     assert found.by_status == {"resolved": 4, "triggered": 2}
     assert found.by_rule == {"auth_failures": 4, "scan": 2}

@@ -71,8 +71,9 @@ async def test_a_report_tells_the_whole_story_in_markdown(desk: Desk) -> None:
     assert answer.headers["content-disposition"] == f'inline; filename="{incident}.md"'
     text = answer.text
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [
-        *("Facts", "Response times", "Impact", "Timeline", "Evidence", "Actions", "Who was told"),
-        *("Root cause", "Lessons", "Follow-ups", "Initial response", "Resolution", "Runbook"),
+        *("Facts", "Response times", "Impact", "Timeline", "Evidence", "Actions", "Escalations"),
+        *("Who was told", "Root cause", "Lessons", "Follow-ups", "Initial response", "Resolution"),
+        "Runbook",
     ]
     for words in (
         f"# {incident}: auth&#95;failures: 203.0.113.9",
@@ -171,6 +172,8 @@ async def test_an_unknown_incident_has_no_report(desk: Desk) -> None:
 
 async def test_statistics_tell_how_well_incidents_were_answered(desk: Desk) -> None:
     await worked(desk)
+    wrong = await desk.rule_block("198.51.100.7")
+    assert (await desk.responder.post(f"/blocks/{wrong.id}/reject", json={})).status_code == 200
     other = await desk.actions.incidents.open_or_join(
         finding("192.0.2.1", 9, severity=Severity.LOW), tell=True
     )
@@ -182,6 +185,8 @@ async def test_statistics_tell_how_well_incidents_were_answered(desk: Desk) -> N
     assert found["targets"]["P1"] == {"response_ms": HOUR_MS, "met": 0, "missed": 1, "waiting": 0}
     assert found["judged"] == {"auth_failures": {"judged": 2, "false_positives": 1, "rate": 0.5}}
     assert found["escalated"] == {"3": 1}
+    assert found["rejected_blocks"] == {"auth_failures": 1}
+    assert found["by_severity"] == {"high": 1, "low": 1}
     assert (await desk.viewer.get("/incidents/stats?window=soon")).status_code == 422
 
 

@@ -168,6 +168,7 @@ def test_policy_explain_says_what_every_rule_does_and_which_are_off(here: Path) 
                 "maintenance": [],
                 "maintenance_notice": "",
                 "dead_man": "",
+                "status_page": "",
             }
         },
     ]

@@ -31,7 +31,9 @@ def test_every_route_is_documented_and_every_documented_one_exists(tmp_path):
     app = create_app(Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1"))
     routes = {re.sub(r"\{[^}]+\}", "{}", path) for path in app.openapi()["paths"]}
     text = re.sub(r"\{[a-z_]+\}", "{}", DOCS)
-    documented = set(re.findall(r"(?<![\w.])/(?:v1|livez|readyz|metrics|api/health|health)[\w/{}.-]*", text))
+    documented = set(
+        re.findall(r"(?<![\w.])/(?:v1|livez|readyz|metrics|api/health|health|status)[\w/{}.-]*", text)
+    )
     missing = {route for route in routes if route not in documented}
     assert not missing
     # A documented path is a route, or the beginning of several (`/v1/admin/...`).
