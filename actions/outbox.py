@@ -86,7 +86,8 @@ class Outbox:
         self._redis = redis
         self._now = now
         self._consumer = consumer
-        self._channels = channels
+        self.channels = channels
+        """Replaced as a whole when the policy changes."""
         self._counters = counters or NoCounters()
         self._claim_idle_ms = claim_idle_ms
         self._settle = load_script(redis, "settle_message")
@@ -122,7 +123,7 @@ class Outbox:
             log.error("message unreadable, dropped", row=entry_id.decode(), error=str(unreadable))
             self._counters.count("messages", channel="none", result="unreadable")
             return await self._settled(entry_id, b"", results)
-        for channel in self._channels:
+        for channel in self.channels:
             error = ""
             try:
                 await channel.send(Letter(channel=channel.name, messages=(message,)))

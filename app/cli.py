@@ -11,6 +11,7 @@ import typer
 
 from app.cli_blocks import allow, blocks
 from app.cli_incidents import incidents
+from app.cli_notify import notify
 from app.cli_policy import policy
 from app.cli_tokens import tokens
 from detectors.errors import BartizanError
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.add_typer(blocks, name="blocks")
 app.add_typer(allow, name="allow")
 app.add_typer(incidents, name="incidents")
+app.add_typer(notify, name="notify")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
 
@@ -68,6 +70,23 @@ def doctor(
     from app.cli_doctor import examine
 
     raise typer.Exit(examine(as_json=as_json))
+
+
+@app.command("mock-receiver")
+def mock_receiver(
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=0, max=65535)] = 9999,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    smtp_port: Annotated[
+        int | None, typer.Option(help="Also take mail on this port (needs aiosmtpd).", min=1, max=65535)
+    ] = None,
+    secret: Annotated[
+        str, typer.Option(help="What the signed webhook's secret must be.", envvar="MOCK_RECEIVER_SECRET")
+    ] = "",
+) -> None:
+    """Stand in for PagerDuty, Slack, Discord, a signed webhook and a mail server, as strictly as they are."""
+    from app.mock_receiver.running import run
+
+    run(host=host, port=port, smtp_port=smtp_port, secret=secret)
 
 
 def main() -> None:

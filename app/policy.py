@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 
+from actions.channels.settings import ChannelSettings
 from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
+from app.policy_channels import read_channels
 from app.policy_clients import read_trusted_clients, read_verified_bots
 from app.policy_nodes import Value, read_document
 from app.policy_own_keys import read_own_keys
@@ -34,7 +36,7 @@ PATH_LISTS = ("login_paths", "login_forms", "health_paths")
 KEYS = frozenset(
     {
         *(*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"),
-        *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys"),
+        *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys", "channels"),
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -89,6 +91,8 @@ class Policy:
     on_dns_failure: OnDnsFailure = OnDnsFailure.BLOCK
     trusted_clients: tuple[TrustedClient, ...] = ()
     own_keys: tuple[Pattern, ...] = ()
+    channels: tuple[ChannelSettings, ...] = ()
+    """Where people are told besides the log; the channels themselves are built by channels.py."""
 
     @property
     def digest(self) -> str:
@@ -151,6 +155,7 @@ def load_policy(
         on_dns_failure=bots[1],
         trusted_clients=read_trusted_clients(top["trusted_clients"]) if "trusted_clients" in top else (),
         own_keys=read_own_keys(top["own_keys"]) if "own_keys" in top else (),
+        channels=read_channels(top["channels"]) if "channels" in top else (),
     )
 
 

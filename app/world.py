@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import httpx
 import structlog
 from redis.asyncio import Redis
 
+from actions.channels.wire import make_client
+from actions.message import Channel
 from actions.networks import NeverBlock
 from actions.responder import Responder
 from actions.reverse_dns import ReverseDns
 from actions.world import World
 from app.auth import TokenTable
+from app.channels import build_channels, check_channels, incident_url_of
 from app.embedded_redis import socket_path
 from app.journal import Journal, open_journal
 from app.lookup.feed import Feed
@@ -58,6 +62,10 @@ class AppWorld:
     token_store: TokenStore
     metrics: Metrics
     journal: Journal | None
+    http: httpx.AsyncClient
+    """What the channels send with."""
+    channels: dict[str, Channel]
+    """By name; those of the policy in force, and `log`."""
     now: Callable[[], int]
     slot: int
     """The open file that keeps this process's name its own."""
@@ -89,10 +97,13 @@ class AppWorld:
         blocklist.brake_window_ms = policy.brake_window_ms
         self.actions.reviews.grace_ms = policy.review_grace_ms
         verify_bots(policy, self.actions)
+        self.channels = build_channels(policy.channels, self.http, incident_url_of(self.settings), self.now)
+        self.actions.outbox.channels = tuple(self.channels.values())
 
     async def close(self) -> None:
         """Let go of what is open."""
         self.actions.geo.close()
+        await self.http.aclose()
         await self.redis.aclose()
         os.close(self.slot)
 
@@ -100,10 +111,13 @@ class AppWorld:
 def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     """The world of these settings. Nothing is sent anywhere yet.
 
-    Raises: ConfigError for a wrong policy, or a database or key that cannot be read.
+    Raises: ConfigError for a wrong policy, a secret of a channel that is missing, or a database or key that cannot
+    be read.
     """
     store = PolicyStore(settings.policy, is_required=settings.policy_is_named)
     policy, found_version = store.current, package_version()
+    http = make_client()
+    channels = build_channels(policy.channels, http, incident_url_of(settings), now)
     redis = connect(settings.redis_url or f"unix://{socket_path(settings.data_dir)}")
     metrics = Metrics(found_version)
     slot, consumer = take_slot(settings.data_dir)
@@ -116,6 +130,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         geo=Geo(settings.geoip_city_db, settings.geoip_asn_db),
         dns=ReverseDns(settings.dns_servers),
         consumer=consumer,
+        channels=tuple(channels.values()),
         brake_limit=policy.brake_blocks,
         brake_window_ms=policy.brake_window_ms,
         grace_ms=policy.review_grace_ms,
@@ -142,9 +157,12 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         token_store=TokenStore(redis, now),
         metrics=metrics,
         journal=journal,
+        http=http,
+        channels=channels,
         now=now,
         slot=slot,
     )
+    store.checks.append(lambda policy: check_channels(policy.channels))
     store.on_change.append(world.take_policy)
     return world
 

@@ -2,8 +2,19 @@
 
 from fastapi import APIRouter
 
-from app.admin import allowlist, audit, blocks, incidents, notifications, observed, policy, stats, tokens
+from app.admin import (
+    allowlist,
+    audit,
+    blocks,
+    channels,
+    incidents,
+    notifications,
+    observed,
+    policy,
+    stats,
+    tokens,
+)
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"])
-for part in (blocks, allowlist, incidents, notifications, observed, policy, stats, audit, tokens):
+for part in (blocks, allowlist, incidents, notifications, channels, observed, policy, stats, audit, tokens):
     router.include_router(part.router)

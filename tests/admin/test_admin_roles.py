@@ -13,6 +13,7 @@ VIEWER = {
     ("GET", "/incidents/{incident_id}"),
     ("GET", "/incidents/{incident_id}/timeline"),
     ("GET", "/notifications"),
+    ("GET", "/channels"),
     ("GET", "/observed"),
     ("GET", "/policy"),
     ("POST", "/policy/check"),
@@ -37,6 +38,7 @@ ADMIN = {
     ("POST", "/allowlist"),
     ("DELETE", "/allowlist"),
     ("PUT", "/policy"),
+    ("POST", "/channels/{name}/test"),
     ("GET", "/tokens"),
     ("POST", "/tokens"),
     ("DELETE", "/tokens/{token_id}"),
@@ -49,7 +51,7 @@ CASES = [(method, path, roles) for routes, roles in LADDER for method, path in s
 async def test_a_route_is_open_to_its_roles_and_to_no_other(
     desk: Desk, method: str, path: str, roles: list[str]
 ) -> None:
-    path = path.format(block_id="none", incident_id="none", token_id="none")
+    path = path.format(block_id="none", incident_id="none", token_id="none", name="none")
     for role, client in desk.clients.items():
         answer = await client.request(method, path)
         if role == "nobody":
