@@ -118,7 +118,8 @@ class EmailChannel:
         ids = {message.incident_id for message in letter.messages}
         incident_id = ids.pop() if len(ids) == 1 else ""
         self._thread(mail, letter, incident_id if _ID.fullmatch(incident_id) else "")
-        content = Markup("\n".join(message.html for message in letter.messages)[:LONGEST_DIGEST])  # noqa: S704 - escaped by who wrote it, see Message.html
+        pages = "\n".join(message.html for message in letter.messages if message.html)[:LONGEST_DIGEST]
+        content = Markup(pages)  # noqa: S704 - who wrote it has escaped it, see Message.html
         if content:
             said = _whole(said, letter)
         values = {
