@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 
@@ -61,8 +62,15 @@ def build_channels(
     return found
 
 
-def check_channels(channels: Sequence[ChannelSettings]) -> None:
-    """Whether these channels could be built here and now. Raises: ConfigError."""
+def check_channels(channels: Sequence[ChannelSettings], data_dir: Path) -> None:
+    """Whether these channels could be built here and now. Raises: ConfigError.
+
+    No secret may be a file of the data folder: those are the service's own, and who may change the policy over HTTP
+    must not be able to have them sent anywhere.
+    """
+    for source in [source for settings in channels for source in secrets_of(settings) if source.file]:
+        if Path(source.file).resolve().is_relative_to(data_dir.resolve()):
+            raise ConfigError(f"{source.where}: the file {source.file} is the service's own")
     build_channels(channels, httpx.AsyncClient(verify=False), str, lambda: 0)  # noqa: S501 - never connects
 
 

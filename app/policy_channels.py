@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from email.errors import MessageError
 from email.headerregistry import Address
-from email.utils import parseaddr
+from email.utils import getaddresses
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NoReturn
@@ -263,7 +263,8 @@ def _is_host(text: str) -> bool:
 
 def _address(text: str) -> str:
     """`ops@example.org`, or with a name before it. Raises: ValueError made for people."""
-    name, address = parseaddr(text)
+    found = getaddresses([text])
+    name, address = found[0] if len(found) == 1 else ("", "")
     if not text.isprintable() or not address.isascii() or "@" not in address or len(text) > 320:
         raise ValueError(f"{text!r} is no mail address")
     try:

@@ -44,7 +44,8 @@ def serve(settings: Settings, *, access_log: bool = False) -> None:
     """Serve until told to stop. Raises: ConfigError, before anything has been left behind."""
     configure_logging(settings.log_format)
     # A wrong policy, or a channel's secret that is not here, stops the start at this point.
-    check_channels(PolicyStore(settings.policy, is_required=settings.policy_is_named).current.channels)
+    policy = PolicyStore(settings.policy, is_required=settings.policy_is_named).current
+    check_channels(policy.channels, settings.data_dir)
     with ExitStack() as stack:
         stack.enter_context(_ended_by_signals())
         listener = stack.enter_context(listen(settings.host, settings.port))

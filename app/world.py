@@ -116,6 +116,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     """
     store = PolicyStore(settings.policy, is_required=settings.policy_is_named)
     policy, found_version = store.current, package_version()
+    check_channels(policy.channels, settings.data_dir)
     http = make_client()
     channels = build_channels(policy.channels, http, incident_url_of(settings), now)
     redis = connect(settings.redis_url or f"unix://{socket_path(settings.data_dir)}")
@@ -162,7 +163,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         now=now,
         slot=slot,
     )
-    store.checks.append(lambda policy: check_channels(policy.channels))
+    store.checks.append(lambda policy: check_channels(policy.channels, settings.data_dir))
     store.on_change.append(world.take_policy)
     return world
 

@@ -51,7 +51,7 @@ class DiscordChannel:
         """A new message, or the known one edited; answers the message's id. Raises: DeliveryError."""
         said = worded(letter, self._incident_url)
         body = msgspec.json.encode(discord_body(said))
-        if letter.ref.isdecimal() and said.kind not in TOLD_ANEW:
+        if _is_id(letter.ref) and said.kind not in TOLD_ANEW:
             edited = await self._edit(letter.ref, body)
             if edited:
                 return edited
@@ -75,7 +75,7 @@ class DiscordChannel:
                 error.retry_after_ms = _longest_wait(error)
             raise
         message_id = answer.get("id")
-        if not isinstance(message_id, str) or not message_id.isdecimal():
+        if not isinstance(message_id, str) or not _is_id(message_id):
             raise DeliveryError("answered 2xx, but with no message: not a webhook's address", permanent=True)
         return message_id
 
@@ -106,6 +106,11 @@ def discord_body(said: Wording) -> dict[str, object]:
 def escaped(character: str) -> str:
     """One character so that it is no markdown, link, emoji or mention."""
     return f"\\{character}" if character in _MARKDOWN else character
+
+
+def _is_id(text: str) -> bool:
+    """Whether it is a message's id, which goes into an address."""
+    return text.isascii() and text.isdecimal() and len(text) <= 20
 
 
 def _decoded(body: bytes) -> dict[str, Any]:

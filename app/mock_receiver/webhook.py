@@ -38,7 +38,7 @@ class Webhook:
 
     def _check_signature(self, body: bytes, headers: Mapping[str, str], now: int, verdict: Verdict) -> None:
         timestamp = headers.get(TIMESTAMP, "")
-        if not timestamp.isdecimal() or len(timestamp) > 12:
+        if not (timestamp.isascii() and timestamp.isdecimal()) or len(timestamp) > 12:
             verdict.violations.append(f"{TIMESTAMP}: must be epoch seconds")
             return
         if abs(now / 1000 - int(timestamp)) > LONGEST_AGE_S:
