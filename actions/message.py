@@ -91,11 +91,18 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Channel(Protocol):
-    """Where messages go. A `rate` (Rate) beside what stands here is kept to."""
+    """Where messages go."""
+
+    rate: Rate | None
+    """How much its receiver takes; None: as much as there is."""
 
     @property
     def name(self) -> str:
         """As the policy calls it, and as the log of deliveries and the metrics show it."""
+
+    @property
+    def type(self) -> str:
+        """What the default routes know it by: `email`, `slack`, `pagerduty` ..."""
 
     @property
     def groups(self) -> bool:

@@ -19,7 +19,7 @@ from redis.asyncio.client import Pipeline
 
 from actions.audit import is_stream_id
 from actions.letters import NOTIFICATIONS_MAXLEN, notifications_key, outbox_key
-from actions.message import Letter, Message
+from actions.message import Letter, Message, Rate
 from actions.storage import Client, storage_errors, text_of
 from detectors.finding import Priority
 
@@ -59,6 +59,8 @@ class LogChannel:
     """Tells the service's own log. Cannot fail."""
 
     name = "log"
+    type = "log"
+    rate: Rate | None = None
     groups = False
 
     async def send(self, letter: Letter) -> str:

@@ -170,7 +170,7 @@ def _evidence(review: Review) -> Section:
         lines=(
             f"SHA-256 over the checksums below, one a line: {review.evidence_sha256}",
             f"What was copied at the opening: {COPIES[review.is_untouched]}.",
-            "To check one: jq -j '.exhibits[0].evidence_json' INC.json | sha256sum",
+            "How to check one: docs/incidents.md, The review.",
         ),
         headings=("no", "at", "who", "request", "matched", "SHA-256"),
         rows=tuple(rows),

@@ -159,7 +159,7 @@ class Sender:
             name,
             self._now(),
             lease_ms=self.lease_ms,
-            rate=getattr(self.channels.get(name), "rate", None),
+            rate=channel.rate if (channel := self.channels.get(name)) else None,
             group_interval_ms=self.timing.group_interval_ms,
         )
 

@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from app.cli_blocks import allow, blocks
-from app.cli_delivery import notify, route
+from app.cli_delivery import route
 from app.cli_incidents import incidents
 from app.cli_investigate import investigate
+from app.cli_notify import notify
 from app.cli_policy import policy
 from app.cli_review import show_statistics, write_report
 from app.cli_silences import maintenance, silence
@@ -81,6 +82,23 @@ def doctor(
     from app.cli_doctor import examine
 
     raise typer.Exit(examine(as_json=as_json))
+
+
+@app.command("mock-receiver")
+def mock_receiver(
+    port: Annotated[int, typer.Option(help="The port to listen on.", min=0, max=65535)] = 9999,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    smtp_port: Annotated[
+        int | None, typer.Option(help="Also take mail on this port (needs aiosmtpd).", min=1, max=65535)
+    ] = None,
+    secret: Annotated[
+        str, typer.Option(help="What the signed webhook's secret must be.", envvar="MOCK_RECEIVER_SECRET")
+    ] = "",
+) -> None:
+    """Stand in for PagerDuty, Slack, Discord, a signed webhook and a mail server, as strictly as they are."""
+    from app.mock_receiver.running import run
+
+    run(host=host, port=port, smtp_port=smtp_port, secret=secret)
 
 
 def main() -> None:

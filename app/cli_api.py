@@ -23,7 +23,7 @@ class ApiError(BartizanError):
 class Api:
     """A connection to the service, for the length of one command."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         """Raises: ConfigError for wrong settings, ApiError where there is no token."""
         import httpx
 
@@ -32,7 +32,7 @@ class Api:
         self._client = httpx.Client(
             base_url=self._url,
             headers={"Authorization": f"Bearer {admin_token(settings)}", "Accept": "application/json"},
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
         )
 
     def __enter__(self) -> Self:

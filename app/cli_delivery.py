@@ -7,9 +7,9 @@ from urllib.parse import quote
 import typer
 
 from app.cli_blocks import Limit, show, show_all
+from app.cli_notify import notify
 from app.cli_output import Json
 
-notify = typer.Typer(help="Who was told what, and the channels.", no_args_is_help=True)
 dead = typer.Typer(help="Letters that could not be delivered.", no_args_is_help=True)
 route = typer.Typer(help="Who would be told.", no_args_is_help=True)
 notify.add_typer(dead, name="dead")

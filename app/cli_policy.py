@@ -29,6 +29,7 @@ def check(
 
     Sigma rules that cannot be loaded are named with the reason; the others load all the same.
     """
+    from app.channels import missing_secrets
     from app.policy_tests import failure_of, run_examples
     from detectors.errors import ConfigError
 
@@ -51,6 +52,7 @@ def check(
                     "digest": found.digest,
                     "rules": names,
                     "tests": tests,
+                    "warnings": missing_secrets(found.channels),
                     **sigma_as_json(found),
                 }
             )
@@ -66,6 +68,8 @@ def check(
         typer.echo(f"{file}: good, {len(stated)} rules: {', '.join(stated)}{tested}")
         for line in sigma_lines(found):
             typer.echo(printable(line))
+        for line in missing_secrets(found.channels):
+            typer.echo(printable(f"warning: {line}"))
     if is_strict and found.sigma is not None and found.sigma.refused:
         raise typer.Exit(1)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
+from actions.channels.settings import ChannelSettings
 from actions.maintenance import Window
 from actions.maintenance_notices import NOTICE_AHEAD_ONLY, NoticeSettings
 from actions.public_status import StatusPage
@@ -17,6 +18,7 @@ from actions.response_plan import ResponsePlan
 from actions.routing import LOG, Route, Timing
 from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
+from app.policy_channels import read_channels
 from app.policy_clients import read_trusted_clients, read_verified_bots
 from app.policy_dead_man import DeadManSettings, read_dead_man
 from app.policy_health import (
@@ -61,6 +63,7 @@ KEYS = frozenset(
         *("maintenance", "maintenance_notice", "dead_man"),
         *("routes", "delivery"),
         "status_page",
+        *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys", "channels"),
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -108,6 +111,8 @@ class Policy:
     """None: who is told and when is as the operator's document says."""
     delivery: Timing = field(default_factory=Timing)
     status_page: StatusPage = field(default_factory=StatusPage)
+    channels: tuple[ChannelSettings, ...] = ()
+    """Where people are told besides the log; the channels themselves are built by channels.py."""
 
     @property
     def digest(self) -> str:
@@ -180,6 +185,7 @@ def load_policy(
         routes=read_routes(top["routes"], _channel_names(top), rule_names) if "routes" in top else None,
         delivery=read_delivery(top["delivery"]) if "delivery" in top else Timing(),
         status_page=read_status_page(top["status_page"]) if "status_page" in top else StatusPage(),
+        channels=read_channels(top["channels"]) if "channels" in top else (),
     )
 
 

@@ -77,8 +77,12 @@ class Value:
 
     def fail(self, what: str) -> NoReturn:
         """Raises: ConfigError with this value's line and key."""
-        key = f"{self.path}: " if self.path else ""
-        raise ConfigError(f"{self._source} line {self._node.start_mark.line + 1}: {key}{what}")
+        raise ConfigError(f"{self.where}: {what}")
+
+    @property
+    def where(self) -> str:
+        """`policy.yaml line 4: channels.team.url_env`."""
+        return f"{self._source} line {self.line}" + (f": {self.path}" if self.path else "")
 
     @property
     def is_null(self) -> bool:

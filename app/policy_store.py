@@ -24,6 +24,8 @@ class PolicyStore:
         """Raises: ConfigError where the file is wrong, or missing although it was asked for by name."""
         self.path = path
         self.error: str | None = None
+        self.checks: list[Callable[[Policy], None]] = []
+        """What a new policy must pass besides, such as its secrets being here; each raises ConfigError."""
         self.on_change: list[Callable[[Policy], None]] = []
         self._stamp = self._read_stamp()
         self._sigma: tuple[Path, tuple[int, int, int]] | None = None
@@ -44,6 +46,7 @@ class PolicyStore:
         self._stamp = stamp
         try:
             policy = self._load()
+            self._check(policy)
         except ConfigError as error:
             self.error = str(error)
             log.error("policy_refused", error=self.error, in_force=self.current.digest)
@@ -57,6 +60,7 @@ class PolicyStore:
         """
         sigma = self._sigma_of(text)
         policy = load_policy(text, self.path.name, self.path.parent)
+        self._check(policy)
         try:
             self._write(text)
         except OSError as error:
@@ -64,6 +68,10 @@ class PolicyStore:
         self._stamp, self._sigma = self._read_stamp(), sigma
         self._take(policy)
         return policy
+
+    def _check(self, policy: Policy) -> None:
+        for check in self.checks:
+            check(policy)
 
     def _take(self, policy: Policy) -> bool:
         self.error = None

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from actions.message import Message, MessageKind
-from actions.outbox import LogChannel
+from actions.routing import LOG, Routes
 from app.policy import Policy
 from app.policy_store import PolicyStore
 from app.settings import load_settings
-from app.world import routes_of
 from detectors.errors import ConfigError
 from detectors.finding import PRIORITY_OF, Severity
 
@@ -38,7 +37,9 @@ def targets_of(labels: Sequence[str], policy_file: Path | None) -> list[dict[str
         text="",
         at=0,
     )
-    routes = routes_of(_policy(policy_file), {LogChannel.name: LogChannel()})
+    policy = _policy(policy_file)
+    types = {LOG: LOG, **{channel.name: channel.type.value for channel in policy.channels}}
+    routes = Routes(routes=policy.routes, types=types)
     return [
         {"channel": t.channel, "type": routes.types[t.channel], "when": t.when.value}
         for t in routes.targets(message)

@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from app.auth import Role, outside_tokens
+from app.channels import check_channels
 from app.embedded_redis import embedded
 from app.log import configure_logging
 from app.metrics import prepare_multiprocess
@@ -42,7 +43,9 @@ log = structlog.get_logger(__name__)
 def serve(settings: Settings, *, access_log: bool = False) -> None:
     """Serve until told to stop. Raises: ConfigError, before anything has been left behind."""
     configure_logging(settings.log_format)
-    PolicyStore(settings.policy, is_required=settings.policy_is_named)  # a wrong one stops the start here
+    # A wrong policy, or a channel's secret that is not here, stops the start at this point.
+    policy = PolicyStore(settings.policy, is_required=settings.policy_is_named).current
+    check_channels(policy.channels, settings.data_dir)
     with ExitStack() as stack:
         stack.enter_context(_ended_by_signals())
         listener = stack.enter_context(listen(settings.host, settings.port))

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import httpx
 import structlog
 from redis.asyncio import Redis
 
 from actions.area import SERVICE_RULES
+from actions.channels.wire import make_client
 from actions.investigation_work import Investigator
 from actions.message import Channel
 from actions.networks import NeverBlock
@@ -21,6 +23,7 @@ from actions.reverse_dns import ReverseDns
 from actions.routing import Routes
 from actions.world import World
 from app.auth import TokenTable
+from app.channels import build_channels, check_channels, incident_url_of
 from app.embedded_redis import socket_path
 from app.event_history import JournalHistory
 from app.journal import Journal, journal_folder, open_journal
@@ -69,6 +72,10 @@ class AppWorld:
     metrics: Metrics
     journal: Journal | None
     status: StatusFeed
+    http: httpx.AsyncClient
+    """What the channels send with."""
+    channels: dict[str, Channel]
+    """By name; those of the policy in force, and `log`."""
     now: Callable[[], int]
     slot: int
     """The open file that keeps this process's name its own."""
@@ -106,11 +113,13 @@ class AppWorld:
         self.actions.incidents.plan = policy.plan
         verify_bots(policy, self.actions)
         plan_maintenance(policy, self.actions)
-        self.actions.take_routes(routes_of(policy, self.actions.sender.channels), policy.delivery)
+        self.channels = build_channels(policy.channels, self.http, incident_url_of(self.settings), self.now)
+        self.actions.take_routes(routes_of(policy, self.channels), policy.delivery, self.channels)
 
     async def close(self) -> None:
         """Let go of what is open."""
         self.actions.geo.close()
+        await self.http.aclose()
         await self.redis.aclose()
         os.close(self.slot)
 
@@ -118,10 +127,14 @@ class AppWorld:
 def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     """The world of these settings. Nothing is sent anywhere yet.
 
-    Raises: ConfigError for a wrong policy, or a database or key that cannot be read.
+    Raises: ConfigError for a wrong policy, a secret of a channel that is missing, or a database or key that cannot
+    be read.
     """
     store = PolicyStore(settings.policy, is_required=settings.policy_is_named)
     policy, found_version = store.current, package_version()
+    check_channels(policy.channels, settings.data_dir)
+    http = make_client()
+    channels = build_channels(policy.channels, http, incident_url_of(settings), now)
     redis = connect(settings.redis_url or f"unix://{socket_path(settings.data_dir)}")
     metrics = Metrics(found_version)
     slot, consumer = take_slot(settings.data_dir)
@@ -138,6 +151,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         geo=Geo(settings.geoip_city_db, settings.geoip_asn_db),
         dns=ReverseDns(settings.dns_servers),
         consumer=consumer,
+        channels=tuple(channels.values()),
         brake_limit=policy.brake_blocks,
         brake_window_ms=policy.brake_window_ms,
         grace_ms=policy.review_grace_ms,
@@ -145,7 +159,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     )
     verify_bots(policy, actions)
     plan_maintenance(policy, actions)
-    actions.take_routes(routes_of(policy, actions.sender.channels), policy.delivery)
+    actions.take_routes(routes_of(policy, channels), policy.delivery, channels)
     feed = Feed(now)
     windows = Windows(redis, shards=settings.shards, on_reset=windows_reset(metrics))
     engine = make_engine(policy, settings, windows, metrics, actions.geo, journal)
@@ -178,9 +192,12 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             lambda: store.current.status_page,
             actions.maintenance.upcoming,
         ),
+        http=http,
+        channels=channels,
         now=now,
         slot=slot,
     )
+    store.checks.append(lambda policy: check_channels(policy.channels, settings.data_dir))
     store.on_change.append(world.take_policy)
     return world
 
@@ -249,8 +266,8 @@ def plan_maintenance(policy: Policy, actions: World) -> None:
 
 
 def routes_of(policy: Policy, channels: Mapping[str, Channel]) -> Routes:
-    """Who is told and when, as this policy wants it. A channel's type is what it says, else its name."""
-    types = {name: str(getattr(channel, "type", name)) for name, channel in channels.items()}
+    """Who is told and when, as this policy wants it."""
+    types = {name: channel.type for name, channel in channels.items()}
     return Routes(routes=policy.routes, types=types)
 
 

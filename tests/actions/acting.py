@@ -58,7 +58,7 @@ class Ear:
     """A channel that remembers what it was told, or fails as told."""
 
     def __init__(self, name: str = "ear", *, groups: bool = False, rate: Rate | None = None) -> None:
-        self.name = name
+        self.name = self.type = name
         self.groups = groups
         self.rate = rate
         self.heard: list[Message] = []

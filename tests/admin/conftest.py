@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from actions.networks import NeverBlock
+from actions.outbox import LogChannel
 from actions.world import World
 from app.admin.routes import router
 from app.auth import Role, TokenTable
@@ -39,6 +40,7 @@ async def desk(redis: Redis, tmp_path: Path) -> AsyncIterator[Desk]:
         policy=PolicyStore(policy_file, is_required=True),
         tokens=TokenTable(settings),
         token_store=TokenStore(redis, now),
+        channels={"log": LogChannel()},
         feed=feed,
         follower=follower,
         now=now,

@@ -12,7 +12,7 @@ from detectors.finding import Priority, Severity
 class Chat:
     """A channel that refuses for good until it is mended."""
 
-    name, groups, is_mended = "chat", False, False
+    name, type, rate, groups, is_mended = "chat", "slack", None, False, False
 
     async def send(self, letter: Letter) -> str:
         if not self.is_mended:

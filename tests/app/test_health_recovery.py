@@ -63,7 +63,8 @@ class Site:
 class Ear:
     """A channel that remembers."""
 
-    name = "ear"
+    name = type = "ear"
+    rate = None
     groups = False
 
     def __init__(self) -> None:
