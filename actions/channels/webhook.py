@@ -61,19 +61,27 @@ class WebhookChannel:
         return ""
 
 
+INCIDENT_FIELDS = (
+    *("id", "rule", "title", "why", "severity", "priority", "status", "subject", "entities"),
+    *("event_count", "finding_count", "first_seen", "last_seen", "triggered_at", "acknowledged_at"),
+    *("acknowledged_by", "mitigated_at", "resolved_at", "closed_at", "verdict", "members", "merged_into"),
+    *("lead", "escalation_level", "ack_due_at", "escalate_at", "version"),
+)
+"""What a receiver is told of an incident; all of them are always there. Times are epoch milliseconds."""
+
+
 def webhook_body(letter: Letter, incident_url: IncidentUrl) -> dict[str, Any]:
     """What is sent. Texts are as they were logged, not escaped: the receiver does that for where it shows them."""
     said = worded(letter, incident_url)
     messages = [msgspec.to_builtins(message) for message in letter.messages[-MOST_MESSAGES:]]
     for message in messages:
         message["text"] = fitted(message["text"], LONGEST_TEXT)
-        for ours in ("channels", "html", "immediate"):
+        for ours in ("channels", "also", "html", "immediate"):
             message.pop(ours)
         message["url"] = incident_url(message["incident_id"]) if message["incident_id"] else ""
     incident = None
     if letter.incident is not None:
-        incident = msgspec.to_builtins(msgspec.structs.replace(letter.incident, evidence=()))
-        incident.pop("evidence")
+        incident = {name: msgspec.to_builtins(getattr(letter.incident, name)) for name in INCIDENT_FIELDS}
     return {"id": letter.id, "headline": said.headline, "messages": messages, "incident": incident}
 
 
