@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from redis.asyncio.client import Pipeline
 
+from actions.elapsed import elapsed
 from actions.incident import Incident
 from actions.incident_changes import SYSTEM_NAME, moved
 from actions.incident_keys import decode_incident, incident_key, incidents_key, stage_incident
@@ -108,8 +109,8 @@ class IncidentClocks:
         )
 
     def _late(self, incident: Incident, plan: ResponsePlan) -> str:
-        minutes = plan.grade(incident.priority).response_ms / 60_000
-        return f"not acknowledged within the response time of {minutes:g} min ({incident.priority})"
+        response = elapsed(plan.grade(incident.priority).response_ms)
+        return f"not acknowledged within the response time of {response} ({incident.priority})"
 
     def _escalated(self, pipe: Pipeline, old: Incident, plan: ResponsePlan, *, is_late: bool) -> Incident:
         steps = plan.steps(old.priority)
@@ -125,8 +126,7 @@ class IncidentClocks:
             version=old.version + 1,
         )
         level = plan.level(step.level)
-        minutes = step.after_ms / 60_000
-        text = f"level {step.level}, {level.name if level else ''}: not acknowledged after {minutes:g} min"
+        text = f"level {step.level}, {level.name if level else ''}: not acknowledged after {elapsed(step.after_ms)}"
         data = {"level": step.level, "due_at": old.escalate_at}
         self._timeline.stage(pipe, new.id, "escalated", text, data=data)
         why = f"Escalated to {text}" + (f"; {self._late(new, plan)}" if is_late else "") + f"\n{new.why}"

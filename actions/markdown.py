@@ -24,10 +24,11 @@ _ENTITIES = {
     "$": "&#36;",
     "~": "&#126;",
     "*": "&#42;",
-    "_": "&#95;",
     "#": "&#35;",
 }
 """Written as numbers, which every reader shows as the character and none takes for markup."""
+_EDGE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""An underscore that could begin or end emphasis; one within a word cannot. Source: CommonMark 0.31, 6.2."""
 _LINKS = re.compile(r"://|www\.|(?:mailto|xmpp|javascript|data|file|tel|vbscript):", re.IGNORECASE)
 """What makes a link without brackets."""
 
@@ -40,6 +41,7 @@ def escaped(text: object, longest: int = LONGEST) -> str:
     line = "".join(_shown(c) for c in str(text)[: longest + 1])
     cut = len(line) > longest
     found = "".join(_ENTITIES.get(c, c) for c in line[:longest])
+    found = _EDGE.sub("&#95;", found)
     # No reader makes a link of an address whose scheme or dots are entities.
     found = _LINKS.sub(lambda m: m.group().replace(":", "&#58;").replace(".", "&#46;"), found)
     return _without_start(found) + ("..." if cut else "")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from actions.elapsed import elapsed
 from actions.incident import Entry, Incident
 from actions.message import Message, MessageKind
 from actions.response_plan import Grade
@@ -86,22 +87,6 @@ def sections_of(review: Review, grade: Grade) -> tuple[Section, ...]:
     return tuple(s for s in sections if s.title and (s.lines or s.rows or s.checks))
 
 
-def took(ms: int | None) -> str:
-    """A duration for people: `48 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
-    if ms is None:
-        return EMPTY
-    seconds = ms // 1000
-    if seconds < 120:
-        return f"{seconds} s"
-    minutes = seconds // 60
-    if minutes < 120:
-        return f"{minutes} min"
-    hours = minutes // 60
-    if hours < 48:
-        return f"{hours} h {minutes % 60} min"
-    return f"{hours // 24} d {hours % 24} h"
-
-
 def _written(text: str, *asked: str) -> tuple[str, ...]:
     """What people wrote, line by line; where that is nothing, what they have yet to fill in."""
     lines = tuple(line for line in text.splitlines() if line.strip())
@@ -133,8 +118,8 @@ def _facts(review: Review, grade: Grade) -> Section:
 
 def _milestone(milestone: Milestone) -> Row:
     phase = f"{PHASES[milestone.phase]} ({milestone.phase})" if milestone.phase else EMPTY
-    after = EMPTY if milestone.after_ms is None else f"{took(milestone.after_ms)} after {milestone.since}"
-    target = EMPTY if milestone.target_ms is None else took(milestone.target_ms)
+    after = EMPTY if milestone.after_ms is None else f"{elapsed(milestone.after_ms)} after {milestone.since}"
+    target = EMPTY if milestone.target_ms is None else elapsed(milestone.target_ms)
     if milestone.is_met is not None:
         target += ", met" if milestone.is_met else ", missed"
     at = EMPTY if milestone.at is None else to_rfc3339(milestone.at)

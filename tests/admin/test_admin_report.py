@@ -76,8 +76,8 @@ async def test_a_report_tells_the_whole_story_in_markdown(desk: Desk) -> None:
         "Runbook",
     ]
     for words in (
-        f"# {incident}: auth&#95;failures: 203.0.113.9",
-        "P1 (high), resolved, true&#95;positive. 10 failed logins within 60 s",
+        f"# {incident}: auth_failures: 203.0.113.9",
+        "P1 (high), resolved, true_positive. 10 failed logins within 60 s",
         "| detected | Detect (DE) | 2025-11-24T16:00:00.000Z | 30 s after first event | n/a |",
         "| 90 min after people told | 60 min, missed |",
         "| resolved | Recover (RC) | 2025-11-24T18:30:00.000Z | 2 h 30 min after detected |",
@@ -85,7 +85,7 @@ async def test_a_report_tells_the_whole_story_in_markdown(desk: Desk) -> None:
         "no limit",
         "add a limit",
         "comment (pinned) | a customer called at three |",
-        "| action&#95;reverted | block of 203.0.113.9 lifted by",
+        "| action_reverted | block of 203.0.113.9 lifted by",
         "| lifted |",
         "our office",
         "- [ ] limit logins (bob, until 2025-12-01T00:00:00.000Z, open)",

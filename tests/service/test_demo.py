@@ -1,4 +1,4 @@
-"""docs/demo.md, as it stands there: a simulated attack through the real service to a strict receiver, and its report."""
+"""docs/demo.md, as it stands there: a simulated attack through the real service to a strict receiver."""
 
 import os
 import socket
