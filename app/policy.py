@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 
+from actions.digest_periods import DigestPlan
 from actions.response_plan import ResponsePlan
 from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
 from app.policy_clients import read_trusted_clients, read_verified_bots
+from app.policy_digests import read_digests
 from app.policy_nodes import Value, read_document
 from app.policy_own_keys import read_own_keys
 from app.policy_own_rules import Example, read_own_rules
@@ -38,6 +40,7 @@ KEYS = frozenset(
         *(*SECTIONS, *PATH_LISTS, "never_block", "block_private", "brake", "review_grace", "health_check"),
         *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys"),
         *RESPONSE_KEYS,
+        "digests",
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -94,6 +97,8 @@ class Policy:
     own_keys: tuple[Pattern, ...] = ()
     plan: ResponsePlan = field(default_factory=ResponsePlan)
     """How fast people answer incidents, and whom they escalate to."""
+    digests: DigestPlan = field(default_factory=DigestPlan)
+    """What is summed up by day and by week, and for whom."""
 
     @property
     def digest(self) -> str:
@@ -157,6 +162,7 @@ def load_policy(
         trusted_clients=read_trusted_clients(top["trusted_clients"]) if "trusted_clients" in top else (),
         own_keys=read_own_keys(top["own_keys"]) if "own_keys" in top else (),
         plan=read_response_plan(top, taken + [rule.name for rule in (sigma.rules if sigma else ())]),
+        digests=read_digests(top["digests"]) if "digests" in top else DigestPlan(),
     )
 
 
