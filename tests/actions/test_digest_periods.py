@@ -107,5 +107,5 @@ def test_what_is_due_last_changes_at_the_time_of_sending_and_not_at_midnight() -
 
 def test_a_day_outside_the_calendar_is_refused_in_words() -> None:
     for day in (date.min, date.max):
-        with pytest.raises(ValueError, match="date: .* is outside"):
+        with pytest.raises(ValueError, match=r"date: .* is outside"):
             period_of(Rhythm.WEEKLY, day, "UTC")
