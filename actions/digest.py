@@ -68,12 +68,14 @@ async def digest_of(
     gathered = [i for i in opened if is_for(i, period.rhythm)]
     names = {i.id for i in gathered}
     waiting = [i for i in known if i.is_open and i.triggered_at < period.from_ms]
+    resolved = [i for i in known if _has_ended(i, period)]
+    ended = [i for i in resolved if i.triggered_at < period.from_ms]
     late = tallies.overdue(known, now)
     return Digest(
         period=period,
         made_at=now,
         opened=tallies.tally(opened),
-        resolved=tallies.tally([i for i in known if _has_ended(i, period)]),
+        resolved=tallies.tally(resolved),
         still_open=tallies.tally([i for i in known if i.is_open]),
         merged=merged,
         reopened=sum(i.reopened > 0 for i in opened),
@@ -82,6 +84,8 @@ async def digest_of(
         gathered_total=len(gathered),
         waiting=tallies.lines(waiting, NAMED),
         waiting_total=len(waiting),
+        ended=tallies.lines(ended, NAMED),
+        ended_total=len(ended),
         people=tallies.people(entries),
         blocks=tallies.block_tally(blocks, entries),
         attackers=tallies.attackers(active, blocks),

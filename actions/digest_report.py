@@ -142,6 +142,9 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[Line, ...]
     """Still open from before the period, the most urgent first, at most 10."""
     waiting_total: int
+    ended: tuple[Line, ...]
+    """Resolved, closed or dismissed in the period, opened before it, at most 10."""
+    ended_total: int
     people: tuple[Person, ...]
     blocks: BlockTally
     attackers: tuple[Attacker, ...]

@@ -51,6 +51,7 @@ def sections_of(digest: Digest) -> tuple[Section, ...]:
             rows=_capped(digest.gathered, digest.gathered_total),
         ),
         Section("Open from before", rows=_capped(digest.waiting, digest.waiting_total)),
+        Section("Resolved from before", rows=_capped(digest.ended, digest.ended_total)),
         _blocks(digest.blocks),
         Section("Top attackers", rows=tuple(_attackers(digest))),
         Section("Accounts most attacked", rows=tuple(_accounts(digest))),

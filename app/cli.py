@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from app.cli_blocks import allow, blocks
+from app.cli_digest import digest
 from app.cli_incidents import incidents
 from app.cli_policy import policy
 from app.cli_tokens import tokens
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.add_typer(blocks, name="blocks")
 app.add_typer(allow, name="allow")
 app.add_typer(incidents, name="incidents")
+app.add_typer(digest, name="digest")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
 

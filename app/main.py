@@ -13,6 +13,8 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
+from app.digests import LOOK_S as DIGESTS_LOOK_S
+from app.digests import digest_look
 from app.embedded_redis import EmbeddedRedis, embedded
 from app.health_check import HealthChecker, wait_for_stop
 from app.journal import Journal
@@ -157,6 +159,7 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
         "policy": _every(POLICY_LOOK_S, watch_policy),
         "tokens": _every(TOKENS_LOOK_S, refresh_tokens),
         "health_check": checker.run,
+        "digests": _every(DIGESTS_LOOK_S, digest_look(world)),
         "responder": world.responder.run,
     }
     parent = multiprocessing.parent_process()

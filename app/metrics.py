@@ -40,7 +40,7 @@ KINDS = ("events", "raw")
 JOURNAL_RESULTS = ("written", "queue_full", "disk", "unreadable")
 LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
 REJECTIONS = ("undecodable", "too_large", "unauthorized", "overloaded", "storage")
-STORAGE_PLACES = ("ingest", "responder", "follower", "tokens")
+STORAGE_PLACES = ("ingest", "responder", "follower", "tokens", "digests")
 
 
 class Metrics:

@@ -6,6 +6,7 @@ from app.admin import (
     allowlist,
     audit,
     blocks,
+    digests,
     incident_moves,
     incident_work,
     incidents,
@@ -19,6 +20,6 @@ from app.admin import (
 router = APIRouter(prefix="/v1/admin", tags=["admin"])
 for part in (
     *(blocks, allowlist, incidents, incident_moves, incident_work),
-    *(notifications, observed, policy, stats, audit, tokens),
+    *(notifications, digests, observed, policy, stats, audit, tokens),
 ):
     router.include_router(part.router)

@@ -135,6 +135,7 @@ async def test_a_week_is_summed_up_as_counted_by_hand(world: World, clock: Clock
     assert (first.lead, first.at) == ("alice", ms("2026-11-23T10:00"))
     assert ([line.id for line in found.gathered], found.gathered_total) == ([known["info"].id], 1)
     assert (found.waiting, found.waiting_total) == ((), 0)
+    assert ([line.id for line in found.ended], found.ended_total) == ([known["old"].id], 1)
     assert found.people == (
         Person(
             "alice",
@@ -211,6 +212,7 @@ async def test_it_reads_well_as_text(world: World, clock: Clock, ear: Ear) -> No
         "INCIDENTS",
         "4 (1 P0, 1 P1, 1 P2, 1 P3) opened, 3 (1 P0, 1 P1, 1 P2) resolved, 2 (1 P1, 1 P3) open now",
     ]
+    assert "RESOLVED FROM BEFORE\n- P1 INC-2026-0001 resolved (true positive), alice\n" in message.text
     assert "- P0 INC-2026-0002 resolved (true positive), alice" in lines
     assert "4 made, 1 of them not by a rule, 1 lifted, 1 rejected, 1 approved" in lines
     assert lines[lines.index("- rate_limit_violations") + 1] == (

@@ -14,6 +14,7 @@ VIEWER = {
     ("GET", "/incidents/{incident_id}/timeline"),
     ("GET", "/incidents/{incident_id}/members"),
     ("GET", "/notifications"),
+    ("GET", "/digests/{rhythm}"),
     ("GET", "/observed"),
     ("GET", "/policy"),
     ("POST", "/policy/check"),
@@ -47,6 +48,7 @@ RESPONDER = {
 ADMIN = {
     ("POST", "/allowlist"),
     ("DELETE", "/allowlist"),
+    ("POST", "/digests/{rhythm}/send"),
     ("PUT", "/policy"),
     ("GET", "/tokens"),
     ("POST", "/tokens"),
@@ -60,7 +62,8 @@ CASES = [(method, path, roles) for routes, roles in LADDER for method, path in s
 async def test_a_route_is_open_to_its_roles_and_to_no_other(
     desk: Desk, method: str, path: str, roles: list[str]
 ) -> None:
-    path = path.format(**dict.fromkeys(("block_id", "incident_id", "token_id", "item", "follow_up"), "none"))
+    names = ("block_id", "incident_id", "token_id", "item", "follow_up", "rhythm")
+    path = path.format(**dict.fromkeys(names, "none"))
     for role, client in desk.clients.items():
         answer = await client.request(method, path)
         if role == "nobody":
