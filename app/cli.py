@@ -11,6 +11,7 @@ import typer
 
 from app.cli_blocks import allow, blocks
 from app.cli_delivery import route
+from app.cli_digest import digest
 from app.cli_incidents import incidents
 from app.cli_investigate import investigate
 from app.cli_notify import notify
@@ -37,6 +38,7 @@ app.add_typer(silence, name="silence")
 app.add_typer(maintenance, name="maintenance")
 app.add_typer(notify, name="notify")
 app.add_typer(route, name="route")
+app.add_typer(digest, name="digest")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
 app.add_typer(simulate, name="simulate")

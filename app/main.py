@@ -14,6 +14,8 @@ import structlog
 from fastapi import FastAPI
 
 from app.dead_man import Checks, DeadMan
+from app.digests import LOOK_S as DIGESTS_LOOK_S
+from app.digests import digest_look
 from app.embedded_redis import EmbeddedRedis, embedded
 from app.health_check import HealthChecker, wait_for_stop
 from app.journal import Journal
@@ -164,6 +166,7 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
         "health_check": checker.run,
         "maintenance": _every(NOTICES_LOOK_S, _notices(world)),
         "dead_man": dead_man.run,
+        "digests": _every(DIGESTS_LOOK_S, digest_look(world)),
         "responder": world.responder.run,
         "investigator": world.investigator.run,
     }

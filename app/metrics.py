@@ -44,7 +44,7 @@ REJECTIONS = ("undecodable", "too_large", "unauthorized", "overloaded", "storage
 SIGNAL_RESULTS = ("sent", "failed", "held_back")
 STORAGE_PLACES = (
     *("ingest", "responder", "follower", "tokens"),
-    *("maintenance", "investigating", "dispatching", "sending"),
+    *("maintenance", "investigating", "dispatching", "sending", "digests"),
 )
 NOTIFICATION_RESULTS = (
     *("delivered", "failed", "retried", "held", "superseded"),

@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from actions.channels.settings import ChannelSettings
+from actions.digest_periods import DigestPlan
 from actions.maintenance import Window
 from actions.maintenance_notices import NOTICE_AHEAD_ONLY, NoticeSettings
 from actions.public_status import StatusPage
@@ -21,6 +22,7 @@ from app.durations import format_duration, parse_duration
 from app.policy_channels import read_channels
 from app.policy_clients import read_trusted_clients, read_verified_bots
 from app.policy_dead_man import DeadManSettings, read_dead_man
+from app.policy_digests import read_digests
 from app.policy_health import (
     HealthCheck,
     alert_threshold_of,
@@ -64,6 +66,7 @@ KEYS = frozenset(
         *("routes", "delivery"),
         "status_page",
         *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys", "channels"),
+        "digests",
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -113,6 +116,8 @@ class Policy:
     status_page: StatusPage = field(default_factory=StatusPage)
     channels: tuple[ChannelSettings, ...] = ()
     """Where people are told besides the log; the channels themselves are built by channels.py."""
+    digests: DigestPlan = field(default_factory=DigestPlan)
+    """What is summed up by day and by week, and for whom."""
 
     @property
     def digest(self) -> str:
@@ -186,6 +191,7 @@ def load_policy(
         delivery=read_delivery(top["delivery"]) if "delivery" in top else Timing(),
         status_page=read_status_page(top["status_page"]) if "status_page" in top else StatusPage(),
         channels=read_channels(top["channels"]) if "channels" in top else (),
+        digests=read_digests(top["digests"]) if "digests" in top else DigestPlan(),
     )
 
 

@@ -23,6 +23,7 @@ VIEWER = {
     ("GET", "/notifications/channels"),
     ("GET", "/notifications/dead"),
     ("GET", "/channels"),
+    ("GET", "/digests/{rhythm}"),
     ("GET", "/observed"),
     ("GET", "/policy"),
     ("POST", "/policy/check"),
@@ -70,6 +71,7 @@ RESPONDER = {
 ADMIN = {
     ("POST", "/allowlist"),
     ("DELETE", "/allowlist"),
+    ("POST", "/digests/{rhythm}/send"),
     ("PUT", "/policy"),
     ("POST", "/channels/{name}/test"),
     ("GET", "/tokens"),
