@@ -4,9 +4,10 @@ Of each it reads at most 5,000, in pages, so that neither Redis nor the event lo
 everything, the digest says so.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
+from msgspec.structs import replace
 
 from actions import digest_tallies as tallies
 from actions.audit import AuditEntry
@@ -16,6 +17,8 @@ from actions.digest_report import LISTED, NAMED, Ahead, Digest
 from actions.incident import Incident
 from actions.incident_status import IncidentStatus
 from actions.outbox import Notification
+from actions.response_plan import ResponsePlan
+from actions.response_times import statistics_of
 from actions.storage import DAY_MS, cursor_of
 from actions.world import World
 from detectors.finding import Severity
@@ -62,12 +65,40 @@ async def digest_of(
     blocks = await _blocks(world, period, cuts)
     entries = await _entries(world, period, cuts)
     failed = await _failed(world, period, cuts)
-    opened = [i for i in known if i.triggered_at >= period.from_ms and i.merged_into is None]
-    merged = sum(i.triggered_at >= period.from_ms and i.merged_into is not None for i in known)
+    digest = _of_incidents(known, period, now, is_for, world.incidents.plan)
+    await _others_turn()
+    digest = replace(
+        digest,
+        people=tallies.people(entries),
+        failures=tallies.failures(failed),
+        ahead=tuple(await maintenance(now, now + (period.rhythm.days + 1) * DAY_MS))[:NAMED],
+        missed=missed,
+        cuts=tuple(cuts),
+    )
+    await _others_turn()
+    digest = replace(digest, blocks=tallies.block_tally(blocks, entries))
+    await _others_turn()
     active = [i for i in known if i.triggered_at >= period.from_ms or i.last_seen >= period.from_ms]
+    digest = replace(digest, attackers=tallies.attackers(active, blocks))
+    await _others_turn()
+    return replace(digest, accounts=tallies.accounts(active))
+
+
+async def _others_turn() -> None:
+    """Lets others on the event loop go on: thousands of anything take milliseconds to count."""
+    await asyncio.sleep(0)
+
+
+def _of_incidents(
+    known: Sequence[Incident], period: Period, now: int, is_for: IsFor, plan: ResponsePlan
+) -> Digest:
+    """The part of a digest that is about incidents."""
+    begun = [i for i in known if i.triggered_at >= period.from_ms]
+    opened = [i for i in begun if i.merged_into is None]
     gathered = [i for i in opened if is_for(i, period.rhythm)]
     names = {i.id for i in gathered}
-    waiting = [i for i in known if i.is_open and i.triggered_at < period.from_ms]
+    open_now = [i for i in known if i.is_open]
+    waiting = [i for i in open_now if i.triggered_at < period.from_ms]
     resolved = [i for i in known if _has_ended(i, period)]
     ended = [i for i in resolved if i.triggered_at < period.from_ms]
     late = tallies.overdue(known, now)
@@ -76,8 +107,8 @@ async def digest_of(
         made_at=now,
         opened=tallies.tally(opened),
         resolved=tallies.tally(resolved),
-        still_open=tallies.tally([i for i in known if i.is_open]),
-        merged=merged,
+        still_open=tallies.tally(open_now),
+        merged=len(begun) - len(opened),
         reopened=sum(i.reopened > 0 for i in opened),
         listed=tallies.lines((i for i in opened if i.id not in names), LISTED),
         gathered=tallies.lines(gathered, LISTED),
@@ -86,16 +117,9 @@ async def digest_of(
         waiting_total=len(waiting),
         ended=tallies.lines(ended, NAMED),
         ended_total=len(ended),
-        people=tallies.people(entries),
-        blocks=tallies.block_tally(blocks, entries),
-        attackers=tallies.attackers(active, blocks),
-        accounts=tallies.accounts(active),
         overdue=tuple(late[:NAMED]),
         overdue_total=len(late),
-        failures=tallies.failures(failed),
-        ahead=tuple(await maintenance(now, now + (period.rhythm.days + 1) * DAY_MS))[:NAMED],
-        missed=missed,
-        cuts=tuple(cuts),
+        response=statistics_of(known, plan, period.from_ms, min(period.to_ms, now + 1)),
     )
 
 
@@ -120,7 +144,7 @@ async def _incidents(world: World, period: Period, cuts: list[str]) -> list[Inci
     cursor: str | None = _start(period)
     while cursor is not None:
         page, cursor = await world.incidents.page(cursor=cursor, limit=PAGE)
-        found += (msgspec.structs.replace(incident, evidence=()) for incident in page)
+        found += (replace(incident, evidence=()) for incident in page)
         if len(found) >= MOST_READ and cursor is not None:
             cuts.append(_cut("Incidents", found[-1].triggered_at, period))
             break

@@ -4,6 +4,7 @@ import msgspec
 
 from actions.digest_periods import Period
 from actions.incident_status import IncidentStatus, Verdict
+from actions.response_times import Statistics
 from detectors.finding import Priority
 
 LISTED = 50
@@ -145,14 +146,16 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     ended: tuple[Line, ...]
     """Resolved, closed or dismissed in the period, opened before it, at most 10."""
     ended_total: int
-    people: tuple[Person, ...]
-    blocks: BlockTally
-    attackers: tuple[Attacker, ...]
-    accounts: tuple[Account, ...]
+    response: Statistics
+    """How well the incidents that were opened in the period were answered."""
+    people: tuple[Person, ...] = ()
+    blocks: BlockTally = BlockTally()
+    attackers: tuple[Attacker, ...] = ()
+    accounts: tuple[Account, ...] = ()
     overdue: tuple[Overdue, ...]
     overdue_total: int
-    failures: tuple[Failure, ...]
-    ahead: tuple[Ahead, ...]
+    failures: tuple[Failure, ...] = ()
+    ahead: tuple[Ahead, ...] = ()
     missed: tuple[Period, ...] = ()
     """Periods before this one that got no digest, the oldest first."""
     cuts: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ import msgspec
 
 from actions.digest_periods import Rhythm, day_of, day_text
 from actions.digest_report import BlockTally, Digest, Line, RuleBlocks, Tally
+from actions.elapsed import elapsed
 
 LONGEST_TITLE = 120
 LONGEST_NAME = 64
@@ -46,6 +47,8 @@ def sections_of(digest: Digest) -> tuple[Section, ...]:
     found = (
         Section("Nothing happened", nothing),
         _incidents(digest),
+        Section("Response times", rows=tuple(_response(digest))),
+        Section("Verdicts", rows=tuple(_verdicts(digest))),
         Section(
             f"Told in this {WHICH[digest.period.rhythm]} digest first",
             rows=_capped(digest.gathered, digest.gathered_total),
@@ -100,6 +103,24 @@ def _incidents(digest: Digest) -> Section:
         parts.append(f"{digest.reopened:,} reopened")
     told = digest.opened.total - digest.gathered_total
     return Section("Incidents", ", ".join(parts), _capped(digest.listed, told))
+
+
+def _response(digest: Digest) -> Iterable[Row]:
+    found = digest.response
+    for what, times in (("acknowledged", found.to_acknowledge), ("resolved", found.to_resolve)):
+        if times.count:
+            detail = f"median {elapsed(times.median_ms)}, nine of ten within {elapsed(times.p90_ms)}"
+            yield Row(f"{times.count:,} {what}", detail)
+    for priority, target in found.targets.items():
+        late = f", {target.missed:,} missed" if target.missed else ""
+        waiting = f", {target.waiting:,} still have time" if target.waiting else ""
+        yield Row(f"{priority}, target {elapsed(target.response_ms)}", f"{target.met:,} met{late}{waiting}")
+
+
+def _verdicts(digest: Digest) -> Iterable[Row]:
+    for rule, said in digest.response.judged.items():
+        wrong = f"false positives {said.false_positives:,} ({percent(said.rate)})"
+        yield Row(shown(rule, LONGEST_NAME), f"{counted(said.judged, 'incident')} judged, {wrong}")
 
 
 def _capped(lines: tuple[Line, ...], total: int) -> tuple[Row, ...]:

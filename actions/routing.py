@@ -30,6 +30,10 @@ class When(enum.StrEnum):
     WEEKLY = "weekly"
 
 
+UNROUTED = frozenset({MessageKind.NOTICE, MessageKind.TEST, MessageKind.DIGEST})
+"""Kinds of no incident, which the policy's routes do not speak of: they go to every channel at once but a pager."""
+
+
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """How long messages wait for others, and when an incident is told again. Source: Alertmanager's defaults."""
 
@@ -130,7 +134,7 @@ class Routes(msgspec.Struct, frozen=True, kw_only=True):
         return any(name != LOG for name in self.types)
 
     def _routed(self, message: Told) -> Iterable[Target]:
-        if self.routes is None or message.kind in (MessageKind.NOTICE, MessageKind.TEST):
+        if self.routes is None or message.kind in UNROUTED:
             for name, type_ in self.types.items():
                 when = default_when(type_, message)
                 if when is not None:
@@ -163,7 +167,7 @@ def default_when(type_: str, message: Told) -> When | None:
     is_urgent = message.immediate or message.priority in URGENT
     if type_ == "pagerduty":
         return When.AT_ONCE if is_urgent else None
-    if is_urgent or message.kind in (MessageKind.NOTICE, MessageKind.TEST):
+    if is_urgent or message.kind in UNROUTED:
         return When.AT_ONCE
     if type_ == "email":
         return When.DAILY if message.priority == Priority.P2 else When.WEEKLY

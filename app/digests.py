@@ -3,8 +3,14 @@
 from collections.abc import Awaitable, Callable
 
 import structlog
+from msgspec.structs import replace
 
+from actions.digest_periods import DigestPlan, Rhythm
+from actions.digest_report import Ahead
 from actions.digest_sender import DigestSender
+from actions.incident import Incident
+from actions.message import MessageKind, message_about
+from actions.routing import When
 from app.world import AppWorld
 from detectors.errors import StorageError
 
@@ -16,7 +22,29 @@ log = structlog.get_logger(__name__)
 
 def digest_sender(world: AppWorld) -> DigestSender:
     """Sends by the policy in force, whatever it becomes."""
-    return DigestSender(world.actions, lambda: world.policy.current.digests)
+    actions = world.actions
+
+    def is_for(incident: Incident, rhythm: Rhythm) -> bool:
+        """Whether the routes in force leave an incident to this digest."""
+        message = message_about(incident, MessageKind.OPENED, incident.why, incident.triggered_at)
+        when = actions.dispatcher.routes.digest_of(message)
+        return when is not None and when.value == rhythm.value
+
+    async def ahead(since: int, until: int) -> list[Ahead]:
+        """The maintenance windows of the policy, and those that people announced."""
+        windows = await actions.maintenance.upcoming(since, until - since)
+        return [Ahead(one.window.name, one.starts_at, one.ends_at) for one in windows]
+
+    def plan() -> DigestPlan:
+        """The policy's, each digest to where its routes lead if it names no channel."""
+        found, routes = world.policy.current.digests, actions.dispatcher.routes
+        schedules = tuple(
+            replace(one, channels=one.channels or routes.digest_channels(When(one.rhythm.value)))
+            for one in found.schedules
+        )
+        return replace(found, schedules=schedules)
+
+    return DigestSender(actions, plan, is_for=is_for, maintenance=ahead)
 
 
 def digest_look(world: AppWorld) -> Callable[[], Awaitable[None]]:

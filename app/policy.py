@@ -19,7 +19,7 @@ from actions.response_plan import ResponsePlan
 from actions.routing import LOG, Route, Timing
 from actions.verified_bots import OnDnsFailure
 from app.durations import format_duration, parse_duration
-from app.policy_channels import read_channels
+from app.policy_channels import check_channel_names, read_channels
 from app.policy_clients import read_trusted_clients, read_verified_bots
 from app.policy_dead_man import DeadManSettings, read_dead_man
 from app.policy_digests import read_digests
@@ -159,7 +159,8 @@ def load_policy(
     grace = top.get("review_grace")
     bots = read_verified_bots(top["verified_bots"]) if "verified_bots" in top else (True, OnDnsFailure.BLOCK)
     rule_names = {*DEFAULTS, *taken, *(rule.name for rule in (sigma.rules if sigma else ()))}
-    return Policy(
+    channel_names = _channel_names(top)
+    policy = Policy(
         source=source,
         text=text,
         rules=(*rules.values(), *own, *(sigma.rules if sigma else ())),
@@ -187,12 +188,14 @@ def load_policy(
             else NOTICE_AHEAD_ONLY
         ),
         dead_man=read_dead_man(top["dead_man"]) if "dead_man" in top else None,
-        routes=read_routes(top["routes"], _channel_names(top), rule_names) if "routes" in top else None,
+        routes=read_routes(top["routes"], channel_names, rule_names) if "routes" in top else None,
         delivery=read_delivery(top["delivery"]) if "delivery" in top else Timing(),
         status_page=read_status_page(top["status_page"]) if "status_page" in top else StatusPage(),
         channels=read_channels(top["channels"]) if "channels" in top else (),
         digests=read_digests(top["digests"]) if "digests" in top else DigestPlan(),
     )
+    check_channel_names(top, channel_names)
+    return policy
 
 
 def _channel_names(top: dict[str, Value]) -> set[str]:

@@ -4,7 +4,7 @@ A secret never stands in a policy, which the API shows and the audit trail keeps
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.utils import getaddresses
@@ -75,6 +75,29 @@ def read_channels(value: Value) -> tuple[ChannelSettings, ...]:
             key.fail(f"is one more than {MOST_CHANNELS} channels")
         found.append(_read_channel(name, entry))
     return tuple(found)
+
+
+def check_channel_names(top: Mapping[str, Value], known: Collection[str]) -> None:
+    """Whether every channel that the policy names elsewhere is there. Raises: ConfigError on the line of another.
+
+    `routes` are read with the names at hand and check them themselves.
+    """
+    for key in ("escalation", "digests", "maintenance", "maintenance_notice"):
+        if key in top:
+            _check_below(top[key], known)
+
+
+def _check_below(value: Value, known: Collection[str]) -> None:
+    if value.is_list:
+        for entry in value.listed():
+            _check_below(entry, known)
+    elif value.is_mapping:
+        for name, (_, member) in value.entries().items():
+            if name != "channels":
+                _check_below(member, known)
+                continue
+            for entry in member.each():
+                entry.must_be_in(known, "channel")
 
 
 def _read_channel(name: str, value: Value) -> ChannelSettings:

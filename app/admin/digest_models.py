@@ -8,6 +8,7 @@ from actions.digest_report import Digest
 from actions.digest_sections import headline
 from actions.incident_status import IncidentStatus, Verdict
 from app.admin.models import Moment, Output
+from app.admin.statistics_models import StatisticsModel
 from detectors.finding import Priority
 
 
@@ -134,6 +135,7 @@ class DigestModel(Output):
     waiting_total: int
     ended: list[LineModel]
     ended_total: int
+    response: StatisticsModel
     people: list[PersonModel]
     blocks: BlockTallyModel
     attackers: list[AttackerModel]

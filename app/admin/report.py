@@ -14,7 +14,8 @@ from actions.response_times import statistics_of
 from actions.review import Review, review_of
 from actions.review_sections import Section, heading_of, sections_of, summary_of
 from app.admin.access import Viewer, World, admin_router, naming
-from app.admin.models import Output, problems, with_times
+from app.admin.models import problems, with_times
+from app.admin.statistics_models import WindowStatisticsModel
 from app.durations import parse_duration
 from app.pages import page, safe_headers
 
@@ -31,56 +32,10 @@ class Format(enum.StrEnum):
     JSON = "json"
 
 
-class TimesModel(Output):
-    """A distribution of durations."""
-
-    count: int
-    median_ms: int | None
-    p90_ms: int | None
-
-
-class TargetModel(Output):
-    """The response target of one priority, and how often it was met."""
-
-    response_ms: int
-    met: int
-    missed: int
-    waiting: int
-
-
-class JudgedModel(Output):
-    """Verdicts about one rule."""
-
-    judged: int
-    false_positives: int
-    rate: float
-
-
-class StatisticsModel(Output):
-    """The incidents that were triggered in a time; merged ones count with those that took them in."""
-
-    opened: int
-    merged: int
-    by_severity: dict[str, int]
-    by_priority: dict[str, int]
-    by_status: dict[str, int]
-    by_rule: dict[str, int]
-    to_acknowledge: TimesModel
-    to_resolve: TimesModel
-    targets: dict[str, TargetModel]
-    judged: dict[str, JudgedModel]
-    """By rule: incidents that have a verdict."""
-    rejected_blocks: dict[str, int]
-    """By rule: blocks that people rejected, however long ago."""
-    escalated: dict[int, int]
-    is_cut: bool
-    """There were more incidents than could be read: the newest 5,000 count."""
-
-
 @router.get("/stats", responses=problems())
 async def statistics(
     world: World, _: Viewer, window: Annotated[str, Query(max_length=20, description="such as 30d")] = "30d"
-) -> StatisticsModel:
+) -> WindowStatisticsModel:
     """Times to acknowledge and to resolve, targets met, false alarms per rule, of the last days."""
     with naming("window"):
         since = world.now() - parse_duration(window)
@@ -96,7 +51,9 @@ async def statistics(
     sums = statistics_of(found, world.actions.incidents.plan, since, world.now() + 1)
     values = {name: getattr(sums, name) for name in sums.__struct_fields__}
     values["rejected_blocks"] = (await world.actions.blocklist.counts())["false_positives"]
-    return StatisticsModel.model_validate({**values, "is_cut": cursor is not None}, from_attributes=True)
+    return WindowStatisticsModel.model_validate(
+        {**values, "is_cut": cursor is not None}, from_attributes=True
+    )
 
 
 @router.get(

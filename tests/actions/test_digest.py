@@ -213,6 +213,14 @@ async def test_it_reads_well_as_text(world: World, clock: Clock, ear: Ear) -> No
         "INCIDENTS",
         "4 (1 P0, 1 P1, 1 P2, 1 P3) opened, 3 (1 P0, 1 P1, 1 P2) resolved, 2 (1 P1, 1 P3) open now",
     ]
+    assert lines[lines.index("RESPONSE TIMES") :][:11] == [
+        "RESPONSE TIMES",
+        *("- 1 acknowledged", "  median 5 min, nine of ten within 5 min"),
+        *("- 2 resolved", "  median 12 h 30 min, nine of ten within 23 h"),
+        *("- P0, target 15 min", "  1 met", "- P2, target 4 h", "  1 met"),
+        *("- P3, target 24 h", "  0 met, 1 missed"),
+    ]
+    assert "VERDICTS\n- auth_failures\n  2 incidents judged, false positives 1 (50%)\n" in message.text
     assert "RESOLVED FROM BEFORE\n- P1 INC-2026-0001 resolved (true positive), alice\n" in message.text
     assert "- P0 INC-2026-0002 resolved (true positive), alice" in lines
     assert "4 made, 1 of them not by a rule, 1 lifted, 1 rejected, 1 approved" in lines

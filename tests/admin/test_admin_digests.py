@@ -14,6 +14,7 @@ from app.policy import load_policy
 POLICY = """
 security_alerts: {auth_failures: {}}
 digests: {daily: {channels: [mail]}, timezone: Europe/Berlin}
+channels: {mail: {type: slack, url_env: SOMEWHERE}}
 """
 TODAY = "2025-11-24"  # NOW is 16:00 of this day in UTC, 17:00 in Berlin
 

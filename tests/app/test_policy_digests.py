@@ -9,8 +9,18 @@ from detectors.errors import ConfigError
 RULE = "security_alerts: {auth_failures: {}}\n"
 
 
+CHANNELS = """
+channels:
+  mail: {type: slack, url_env: SOMEWHERE}
+  slack: {type: slack, url_env: SOMEWHERE}
+  phone: {type: slack, url_env: SOMEWHERE}
+  chat: {type: slack, url_env: SOMEWHERE}
+"""
+"""What the policies of these tests name."""
+
+
 def plan(text: str) -> DigestPlan:
-    return load_policy(RULE + text, "p.yaml").digests
+    return load_policy(f"{RULE}{text}{CHANNELS}", "p.yaml").digests
 
 
 def test_no_digest_is_sent_where_none_is_named() -> None:

@@ -14,6 +14,13 @@ from detectors.errors import ConfigError
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+CHANNELS = """
+channels:
+  mail: {type: slack, url_env: SOMEWHERE}
+  slack: {type: slack, url_env: SOMEWHERE}
+  phone: {type: slack, url_env: SOMEWHERE}
+"""
+"""What the policies of these tests name."""
 OPERATOR = """\
 maintenance:
   - name: weekly
@@ -37,7 +44,7 @@ maintenance_notice: {channels: [slack, mail], start: true}
 
 
 def load(text: str) -> Policy:
-    return load_policy(text, "policy.yaml")
+    return load_policy(text + CHANNELS, "policy.yaml")
 
 
 def one(keys: str) -> str:

@@ -11,8 +11,17 @@ RULE = "security_alerts: {auth_failures: {}}\n"
 MINUTE = 60_000
 
 
+CHANNELS = """
+channels:
+  mail: {type: slack, url_env: SOMEWHERE}
+  slack: {type: slack, url_env: SOMEWHERE}
+  phone: {type: slack, url_env: SOMEWHERE}
+"""
+"""What the policies of these tests name."""
+
+
 def plan(text: str) -> ResponsePlan:
-    return load_policy(RULE + text, "p.yaml").plan
+    return load_policy(f"{RULE}{text}{CHANNELS}", "p.yaml").plan
 
 
 def test_what_is_not_said_is_the_operators_document() -> None:
