@@ -77,14 +77,18 @@ class Responder:
         A finding being handled is finished first, and so are those held. Cancelling instead is safe as well: what
         was begun or held is taken again later.
         """
+        jobs = {
+            **{f"responder-{n}": self._follow(n, intake, stop) for n, intake in enumerate(self._intakes)},
+            "sweeper": self._repeat("sweeping", self.sweep, stop),
+            "dispatcher": self._dispatch(stop),
+            "sender": self._world.sender.run(stop),
+            "repeats": self._repeat("telling again", self._tell_again, stop),
+            "bots": self._repeat("judging bots", self.judge_bots_again, stop),
+        }
         async with asyncio.TaskGroup() as tasks:
-            for shard, intake in enumerate(self._intakes):
-                tasks.create_task(self._follow(shard, intake, stop), name=f"responder-{shard}")
-            tasks.create_task(self._repeat("sweeping", self.sweep, stop), name="sweeper")
-            tasks.create_task(self._dispatch(stop), name="dispatcher")
-            tasks.create_task(self._world.sender.run(stop), name="sender")
-            tasks.create_task(self._repeat("telling again", self._tell_again, stop), name="repeats")
-            tasks.create_task(self._repeat("judging bots", self.judge_bots_again, stop), name="bots")
+            for name, job in jobs.items():
+                task = tasks.create_task(job, name=name)
+                task.add_done_callback(lambda task: _stop_where_failed(task, stop))
 
     def quiet_ms(self, now: int) -> int | None:
         """For how long the shard that has been left the longest has not had its turn; None where one never had."""
@@ -346,6 +350,13 @@ def _turn_of(finding: Finding) -> int:
     if Action.BLOCK_IP in finding.actions:
         return 0
     return 1 if Action.CREATE_INCIDENT_IMMEDIATE in finding.actions else 2
+
+
+def _stop_where_failed(task: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """One that fails ends the others as well. A cancellation alone does not: redis-py swallows one that comes while it
+    connects, and the service would go on without its sender."""
+    if not task.cancelled() and task.exception() is not None:
+        stop.set()
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

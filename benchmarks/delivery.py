@@ -39,6 +39,8 @@ STALL_S = 0.8
 """Longer than the client waits; the letter has been accepted before."""
 AWAY_S = 4.0
 """How long one channel's receiver answers nothing but 503."""
+START_S = 30
+"""Within so long the workers have sent something; else they never will."""
 KILL_AFTER_S = 2.0
 LONGEST_S = 60.0
 
@@ -221,7 +223,8 @@ async def _run(redis_url: str, seed: int) -> Outcome:
     wanted = await write_messages(world)
     workers = [start_worker(redis_url, port, number) for number in range(2)]
     try:
-        await receiver.is_reached.wait()
+        async with asyncio.timeout(START_S):
+            await receiver.is_reached.wait()
         started = receiver.begun = time.monotonic()
         await asyncio.sleep(KILL_AFTER_S)
         workers[0].send_signal(signal.SIGKILL)

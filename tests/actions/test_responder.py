@@ -15,6 +15,7 @@ from actions.message import Letter
 from actions.observed import observed_key
 from actions.responder import ACTIONS, Responder
 from actions.response_plan import Campaign, ResponsePlan
+from actions.sending import Sender
 from actions.storage import DAY_MS, DONE_TTL_MS
 from actions.world import World
 from detectors.errors import StorageError
@@ -309,3 +310,17 @@ async def test_a_finding_that_cannot_be_handled_is_counted_and_set_aside_and_the
     [(_, row)] = await redis.xrange(dead_key())
     assert row[b"entry"] == entry
     assert await redis.xlen(findings_key(0)) == 0
+
+
+async def test_a_task_that_fails_ends_all_of_them(
+    redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: object, name: str) -> None:
+        raise RuntimeError("an error of ours")
+
+    monkeypatch.setattr(Sender, "_take", fail)
+    world = World.make(redis, clock, channels=[Ear()])
+    async with asyncio.timeout(10):
+        with pytest.raises(ExceptionGroup) as caught:
+            await Responder(world).run(asyncio.Event())
+    assert caught.value.subgroup(RuntimeError) is not None

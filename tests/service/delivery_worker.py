@@ -25,7 +25,9 @@ FOR_GOOD = frozenset({400, 401, 403, 404, 410})
 class Hook:
     """Posts each letter to the receiver, with its id."""
 
+    type = "webhook"
     groups = False
+    rate = None
 
     def __init__(self, client: httpx.AsyncClient, name: str) -> None:
         self.name = name
