@@ -112,10 +112,11 @@ class VerifiedBots:
 
     async def ask(self, claim: Claim) -> None:
         """Asks the DNS about those addresses of whom nothing is known, and remembers. Raises: StorageError."""
-        tasks = [self._asking[a] for a in claim.addresses if a in self._asking]
+        asked = {a: self._asking[a] for a in claim.addresses if a in self._asking}
+        tasks = list(asked.values())
         known = await self._known(claim.addresses)
         for address in claim.addresses:
-            if address in known:
+            if address in known or address in asked:  # asked while we read, and perhaps answered since
                 continue
             if address not in self._asking:
                 if len(self._asking) >= ASKED_AT_ONCE:
