@@ -183,14 +183,14 @@ def moved(old: Incident, status: IncidentStatus, who: str, verdict: Verdict | No
 
 
 def with_clocks(incident: Incident, plan: ResponsePlan, now: int) -> Incident:
-    """The incident with both its clocks set for its priority, where people were told and nobody has acknowledged.
+    """The incident as one that people were told of, with both its clocks set where nobody has acknowledged it.
 
     They count from when people were told. Steps that have passed already are taken at the next look, one after the
     other, so that a raised priority catches up.
     """
-    if incident.status != IncidentStatus.TRIGGERED:
-        return incident
     told_at = now if incident.told_at is None else incident.told_at
+    if incident.status != IncidentStatus.TRIGGERED:
+        return msgspec.structs.replace(incident, told_at=told_at)
     steps = plan.steps(incident.priority)
     level = max(incident.escalation_level, plan.told_at_opening(incident.priority))
     step = next((n for n, s in enumerate(steps) if s.level > incident.escalation_level), len(steps))
