@@ -1,11 +1,30 @@
 """Whoever was told of an incident hears how it ends, however it was told."""
 
-from acting import ALICE, Ear, a_finding
+from collections.abc import Awaitable, Callable
+
+from acting import ALICE, MINUTE, Clock, Ear, a_finding
+from delivering import a_world, lines, opened
+from redis.asyncio import Redis
 
 from actions.incident import Incident
 from actions.incident_status import Move, Verdict
-from actions.message import MessageKind
+from actions.message import Letter, MessageKind
+from actions.response_plan import Level, ResponsePlan
+from actions.routing import Route, Routes
 from actions.world import World
+from detectors.finding import Severity
+
+
+class Slow(Ear):
+    """While it sends for the first time, something else happens."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def send(self, letter: Letter) -> str:
+        first, self.meanwhile = self.meanwhile, None
+        if first is not None:
+            await first()
+        return await super().send(letter)
 
 
 def heard(ear: Ear) -> list[tuple[MessageKind, str]]:
@@ -28,3 +47,58 @@ async def test_what_was_told_of_only_after_somebody_had_it_in_hand_ends_for_thos
     await world.moves.move(incident.id, Move.RESOLVE, ALICE, verdict=Verdict.TRUE_POSITIVE)
     await world.deliver()
     assert heard(ear) == [(MessageKind.UPDATE, incident.id), (MessageKind.RESOLVED, incident.id)]
+
+
+async def test_a_level_that_the_routes_do_not_name_hears_that_it_is_over(redis: Redis, clock: Clock) -> None:
+    chat, pager, other = Ear("chat"), Ear("pager"), Ear("other")
+    world = a_world(redis, clock, chat, pager, other)
+    world.take_routes(
+        Routes(
+            routes=(Route(channels=("chat",)),),
+            types={"chat": "slack", "pager": "pagerduty", "other": "pagerduty"},
+        ),
+        world.dispatcher.timing,
+    )
+    levels = (Level(1, "On-call engineer", 15 * MINUTE, ("pager",)), Level(2, "CTO", 30 * MINUTE, ("other",)))
+    world.incidents.plan = ResponsePlan(levels=levels)
+    [incident] = await opened(world)
+    await world.deliver()
+    clock.forward(30 * MINUTE)
+    await world.clocks.strike()
+    await world.deliver()
+    await world.moves.move(incident.id, Move.ACKNOWLEDGE, ALICE)
+    await world.deliver()
+    await world.moves.move(incident.id, Move.RESOLVE, ALICE, verdict=Verdict.TRUE_POSITIVE)
+    await world.deliver()
+    assert [kind for kind, _ in heard(pager)] == ["escalated", "acknowledged", "resolved"]
+    assert [kind for kind, _ in heard(chat)] == ["opened", "acknowledged", "resolved"]
+    assert heard(other) == []
+    assert not [text for _, text in await lines(world, incident.id) if "other" in text]
+
+
+async def test_a_pager_that_was_told_hears_the_end_of_what_was_graded_down(
+    redis: Redis, clock: Clock
+) -> None:
+    pager = Ear("pager")
+    world = a_world(redis, clock, pager, types={"pager": "pagerduty"})
+    [incident] = await opened(world)
+    await world.deliver()
+    await world.work.edit(incident.id, ALICE, {}, severity=Severity.LOW)
+    await world.moves.move(incident.id, Move.DISMISS, ALICE, verdict=Verdict.FALSE_POSITIVE)
+    await world.deliver()
+    assert [kind for kind, _ in heard(pager)] == ["opened", "dismissed"]
+
+
+async def test_a_pager_whose_page_is_on_its_way_hears_the_end_after_it(redis: Redis, clock: Clock) -> None:
+    pager = Slow("pager")
+    world = a_world(redis, clock, pager, types={"pager": "pagerduty"})
+    [incident] = await opened(world)
+    await world.work.edit(incident.id, ALICE, {}, severity=Severity.LOW)
+
+    async def meanwhile() -> None:
+        await world.moves.move(incident.id, Move.DISMISS, ALICE, verdict=Verdict.FALSE_POSITIVE)
+        await world.dispatcher.step()
+
+    pager.meanwhile = meanwhile
+    await world.deliver()
+    assert [kind for kind, _ in heard(pager)] == ["opened", "dismissed"]
