@@ -120,7 +120,8 @@ class IncidentMoves:
             new = moved(old, status, actor.name, verdict, self._now())
             new = msgspec.structs.replace(new, merged_into=into)
             fuller = absorbing(target, old, self._incidents.plan)
-            if fuller.priority != target.priority and target.told_at is not None:
+            is_news = old.told_at is not None and target.told_at is None
+            if is_news or (fuller.priority != target.priority and target.told_at is not None):
                 fuller = with_clocks(fuller, self._incidents.plan, self._now())
             opened = incidents_key("open", old.dedup_key)
             await pipe.watch(opened)
@@ -128,6 +129,9 @@ class IncidentMoves:
             begin(pipe)
             stage_incident(pipe, new)
             stage_incident(pipe, fuller)
+            if is_news:
+                plan = self._incidents.plan
+                self._record.tell(pipe, fuller, MessageKind.OPENED, fuller.why, plan=plan)
             if holder is None or text_of(holder) == incident_id:
                 pipe.set(opened, into, px=INCIDENT_TTL_MS)
             if target.is_campaign:

@@ -24,8 +24,8 @@ from actions.incident_keys import (
     incidents_key,
     next_id,
     stage_incident,
-    watched,
     watched_if_open,
+    watched_successor,
 )
 from actions.incident_reader import IncidentReader
 from actions.incident_record import IncidentRecord
@@ -89,7 +89,8 @@ class Incidents(IncidentReader):
                     return Opened(decode_incident(item), opened=False, repeated=True, finding_id=leader)
                 fresh = findings
             is_guessed = guess is not None and values[0] == guess
-            other = if_open(values[1]) if is_guessed else await watched_if_open(pipe, values[0])
+            other = if_open(values[1]) if is_guessed else None
+            other = other or await watched_if_open(pipe, values[0])
             news = msgspec.structs.replace(merged_of(*fresh), id=leader)
             severity = Severity.CRITICAL if immediate else finding.severity
             absorbed: list[Incident] = []
@@ -137,6 +138,7 @@ class Incidents(IncidentReader):
     async def tell(self, finding: Finding, incident_id: str, advice: str = "") -> bool:
         """Writes the message of a finding whose incident was opened or joined without one. Says whether it wrote.
 
+        Of one that was merged meanwhile the one is told that speaks of it now.
         `advice` replaces what the rule's runbook says to do first. Once per finding id; limited for updates as in
         open_or_join. Raises: UnknownError, StorageError.
         """
@@ -148,8 +150,8 @@ class Incidents(IncidentReader):
         async def step(pipe: Pipeline) -> bool:
             if await pipe.exists(told):
                 return False
-            incident = await watched(pipe, incident_id)
-            is_news = incident.finding_count == 1
+            incident = await watched_successor(pipe, incident_id)
+            is_news = incident.told_at is None
             due = is_news or self._record.is_update_due(incident)
             begin(pipe)
             pipe.set(told, b"1", px=DONE_TTL_MS)
@@ -166,13 +168,16 @@ class Incidents(IncidentReader):
         return await change(self._redis, "writing a message", [told], step)
 
     async def make_immediate(self, incident_id: str) -> Incident:
-        """Makes an incident P0 and critical, if it is not. Raises: UnknownError, StorageError."""
+        """Makes an incident, or the one it was merged into, P0 and critical, if it is not.
+
+        Raises: UnknownError, StorageError.
+        """
         known = await self.get(incident_id)
-        if known.immediate:  # as nearly always, and for good
+        if known.immediate and known.merged_into is None:  # as nearly always, and for good
             return known
 
         async def step(pipe: Pipeline) -> Incident:
-            old = await watched(pipe, incident_id)
+            old = await watched_successor(pipe, incident_id)
             if old.immediate:
                 return old
             new = self._reclocked(old, raised(old, Severity.CRITICAL, plan=self.plan, immediate=True))

@@ -102,3 +102,45 @@ async def test_a_pager_whose_page_is_on_its_way_hears_the_end_after_it(redis: Re
     pager.meanwhile = meanwhile
     await world.deliver()
     assert [kind for kind, _ in heard(pager)] == ["opened", "dismissed"]
+
+
+async def test_the_first_that_people_are_told_is_an_opening_however_many_findings_were_quiet(
+    redis: Redis, clock: Clock
+) -> None:
+    ear = Ear()
+    world = a_world(redis, clock, ear)
+    findings = [a_finding(n) for n in range(3)]
+    incident = (await world.incidents.open_or_join(*findings)).incident
+    assert await world.incidents.tell(findings[0], incident.id)
+    await world.deliver()
+    assert heard(ear) == [(MessageKind.OPENED, incident.id)]
+
+
+async def test_what_is_to_be_told_of_a_merged_incident_is_told_of_the_other(world: World, ear: Ear) -> None:
+    old, other = await quiet(world), await quiet(world, 2, subject="192.0.2.2")
+    await world.moves.merge(old.id, other.id, ALICE)
+    assert await world.incidents.tell(a_finding(), old.id)
+    raised = await world.incidents.make_immediate(old.id)
+    assert (raised.id, raised.immediate) == (other.id, True)
+    await world.deliver()
+    assert heard(ear) == [(MessageKind.OPENED, other.id)]
+
+
+async def test_findings_follow_from_merge_to_merge(world: World) -> None:
+    first, second, third = [await quiet(world, n, subject=f"192.0.2.{n}") for n in range(3)]
+    await world.moves.merge(first.id, second.id, ALICE)
+    await world.moves.merge(second.id, third.id, ALICE)
+    joined = await world.incidents.open_or_join(a_finding(9, subject="192.0.2.0"))
+    assert (joined.opened, joined.incident.id) == (False, third.id)
+
+
+async def test_who_was_told_of_a_merged_incident_is_told_of_the_one_that_goes_on(
+    world: World, ear: Ear
+) -> None:
+    [told] = await opened(world)
+    other = await quiet(world, 9, subject="192.0.2.99")
+    await world.moves.merge(told.id, other.id, ALICE)
+    waiting = await world.incidents.get(other.id)
+    assert waiting.ack_due_at is not None
+    await world.deliver()
+    assert (MessageKind.OPENED, other.id) in heard(ear)
