@@ -29,6 +29,7 @@ from actions.incident_keys import (
 )
 from actions.incident_reader import IncidentReader
 from actions.incident_record import IncidentRecord
+from actions.incident_status import IncidentStatus
 from actions.message import MessageKind
 from actions.response_plan import ResponsePlan
 from actions.storage import DONE_TTL_MS, Client, begin, change, storage_errors, text_of
@@ -162,7 +163,8 @@ class Incidents(IncidentReader):
             incident = self._told(incident)
             stage_incident(pipe, incident)
             kind = MessageKind.OPENED if is_news else MessageKind.UPDATE
-            self._record.tell(pipe, incident, kind, finding.why, finding.id, advice, plan=self.plan)
+            plan = self.plan if is_news else None
+            self._record.tell(pipe, incident, kind, finding.why, finding.id, advice, plan=plan)
             return True
 
         return await change(self._redis, "writing a message", [told], step)
@@ -257,10 +259,14 @@ class Incidents(IncidentReader):
             self._record.tell(pipe, new, MessageKind.OPENED, new.why, finding.id, plan=self.plan)
         if tell:
             pipe.set(incidents_key("told", finding.id), b"1", px=DONE_TTL_MS)
-        if tell and (self._record.is_update_due(old) or new.immediate != old.immediate):
-            new = self._told(self._record.with_update(new))
+        is_raised = (new.immediate, new.priority) != (old.immediate, old.priority)
+        if tell and (self._record.is_update_due(old) or is_raised):
+            is_news = old.told_at is None and old.status == IncidentStatus.TRIGGERED
+            new = self._told(new if is_news else self._record.with_update(new))
             why = f"now {new.members} subjects; the latest: {finding.why}" if new.is_campaign else finding.why
-            self._record.tell(pipe, new, MessageKind.UPDATE, why, finding.id, plan=self.plan)
+            kind = MessageKind.OPENED if is_news else MessageKind.UPDATE
+            plan = self.plan if is_news or is_raised else None
+            self._record.tell(pipe, new, kind, why, finding.id, plan=plan)
         return new
 
     def _told(self, incident: Incident) -> Incident:

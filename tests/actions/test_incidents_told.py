@@ -144,3 +144,36 @@ async def test_who_was_told_of_a_merged_incident_is_told_of_the_one_that_goes_on
     assert waiting.ack_due_at is not None
     await world.deliver()
     assert (MessageKind.OPENED, other.id) in heard(ear)
+
+
+async def test_a_quiet_incident_that_is_told_of_now_opens_for_its_levels(redis: Redis, clock: Clock) -> None:
+    ear, phone = Ear(), Ear("phone")
+    world = a_world(redis, clock, ear, phone)
+    world.take_routes(
+        Routes(routes=(Route(channels=("ear",)),), types={"ear": "x", "phone": "x"}), world.dispatcher.timing
+    )
+    world.incidents.plan = ResponsePlan(levels=(Level(1, "On-call engineer", 15 * MINUTE, ("phone",)),))
+    incident = await quiet(world, severity=Severity.CRITICAL)
+    await world.incidents.open_or_join(a_finding(2, severity=Severity.CRITICAL), tell=True)
+    await world.deliver()
+    assert heard(ear) == heard(phone) == [(MessageKind.OPENED, incident.id)]
+
+
+async def test_what_becomes_critical_is_told_at_once_to_those_whom_a_critical_one_tells(
+    redis: Redis, clock: Clock
+) -> None:
+    ear, phone = Ear(), Ear("phone")
+    world = a_world(redis, clock, ear, phone)
+    world.take_routes(
+        Routes(routes=(Route(channels=("ear",)),), types={"ear": "x", "phone": "x"}), world.dispatcher.timing
+    )
+    world.incidents.plan = ResponsePlan(levels=(Level(1, "On-call engineer", 15 * MINUTE, ("phone",)),))
+    incident = (await world.incidents.open_or_join(a_finding(), tell=True)).incident
+    await world.incidents.open_or_join(a_finding(2), tell=True)
+    await world.deliver()
+    assert heard(phone) == []
+    await world.incidents.open_or_join(a_finding(3, severity=Severity.CRITICAL), tell=True)
+    clock.forward(MINUTE)
+    await world.deliver()
+    assert heard(phone) == [(MessageKind.UPDATE, incident.id)]
+    assert [message.severity for message in ear.heard][-1] == Severity.CRITICAL
