@@ -11,7 +11,7 @@ import msgspec
 from redis.asyncio.client import Pipeline
 
 from actions.audit import Actor, Audit
-from actions.campaigns import stage_members
+from actions.campaigns import newcomers, stage_merged, with_members
 from actions.errors import ConflictError, StaleError
 from actions.incident import Incident
 from actions.incident_changes import absorbing, moved, target_status, with_clocks
@@ -120,6 +120,8 @@ class IncidentMoves:
             new = moved(old, status, actor.name, verdict, self._now())
             new = msgspec.structs.replace(new, merged_into=into)
             fuller = absorbing(target, old, self._incidents.plan)
+            if target.is_campaign:
+                fuller = with_members(fuller, await newcomers(pipe, target, old), now=self._now())
             is_news = old.told_at is not None and target.told_at is None
             if is_news or (fuller.priority != target.priority and target.told_at is not None):
                 fuller = with_clocks(fuller, self._incidents.plan, self._now())
@@ -134,8 +136,7 @@ class IncidentMoves:
                 self._record.tell(pipe, fuller, MessageKind.OPENED, fuller.why, plan=plan)
             if holder is None or text_of(holder) == incident_id:
                 pipe.set(opened, into, px=INCIDENT_TTL_MS)
-            if target.is_campaign:
-                stage_members(pipe, target, [(old.subject, old.last_seen)])
+            stage_merged(pipe, target, old)
             said = f"takes in {incident_id}: {old.title}"
             self._timeline.stage(pipe, into, "merged", said, actor=actor, data={"merged": incident_id})
             self._stage_traces(pipe, old, new, Move.MERGE, actor, note or f"merged into {into}", verdict)

@@ -252,7 +252,7 @@ class Incidents(IncidentReader):
     ) -> Incident:
         if old.is_campaign:
             campaigns.stage_members(pipe, old, [(finding.subject, finding.at)])
-            new = campaigns.with_member(new, is_new=is_new, now=self._now())
+            new = campaigns.with_members(new, int(is_new), now=self._now())
         new = self._reclocked(old, self._record.joined(pipe, old, new, finding, is_new=is_new))
         if campaigns.is_a_flood(new) and not tell and old.told_at is None:
             new = self._told(new)
