@@ -6,9 +6,10 @@ from acting import ALICE, MINUTE, Clock, Ear, a_finding
 from delivering import a_world, lines, opened
 from redis.asyncio import Redis
 
-from actions.incident import Incident
+from actions.incident import Entity, Incident
 from actions.incident_status import Move, Verdict
 from actions.message import Letter, MessageKind
+from actions.reported import report
 from actions.response_plan import Level, ResponsePlan
 from actions.routing import Route, Routes
 from actions.world import World
@@ -177,3 +178,10 @@ async def test_what_becomes_critical_is_told_at_once_to_those_whom_a_critical_on
     await world.deliver()
     assert heard(phone) == [(MessageKind.UPDATE, incident.id)]
     assert [message.severity for message in ear.heard][-1] == Severity.CRITICAL
+
+
+async def test_a_report_that_joins_brings_the_entities_it_names(world: World) -> None:
+    first, second = Entity("ip", "192.0.2.1"), Entity("user", "mallory")
+    for at, entity in enumerate((first, second)):
+        found = await report(world.incidents, ALICE, "a call", "odd", Severity.LOW, entities=(entity,), at=at)
+    assert found.incident.entities == (first, second)
