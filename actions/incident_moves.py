@@ -22,6 +22,7 @@ from actions.incidents import Incidents
 from actions.message import MessageKind
 from actions.storage import Client, begin, change, text_of
 from actions.timeline import INCIDENT_TTL_MS, Timeline
+from detectors.defaults import RECOVERING
 
 MESSAGES = {
     Move.ACKNOWLEDGE: MessageKind.ACKNOWLEDGED,
@@ -106,7 +107,8 @@ class IncidentMoves:
     ) -> Incident:
         """Makes one incident part of another open one, which takes over what it speaks of and its further findings.
 
-        Answers the merged one. Raises: as `move`; ConflictError where the other is itself or not open.
+        Answers the merged one. Raises: as `move`; ConflictError where the other is itself, not open, or resolved by
+        itself while this one is not.
         """
         if into == incident_id:
             raise ConflictError(f"{incident_id} cannot be merged into itself")
@@ -117,6 +119,10 @@ class IncidentMoves:
             target = await watched(pipe, into)
             if not target.is_open:
                 raise ConflictError(f"{into} is {target.status}: only an open incident takes in another")
+            if self._ends_by_itself(target) and not self._ends_by_itself(old):
+                raise ConflictError(
+                    f"{into} is resolved by itself one day: merge it into {incident_id} instead"
+                )
             new = moved(old, status, actor.name, verdict, self._now())
             new = msgspec.structs.replace(new, merged_into=into)
             fuller = absorbing(target, old, self._incidents.plan)
@@ -169,6 +175,9 @@ class IncidentMoves:
         if version is not None and old.version != version:
             raise StaleError(f"{incident_id} is at version {old.version}, not {version}")
         return old
+
+    def _ends_by_itself(self, incident: Incident) -> bool:
+        return incident.rule in RECOVERING or incident.rule in self._incidents.plan.quiet_ms
 
     def _escalated(self, old: Incident) -> Incident:
         """The incident with its next level told. Raises: ConflictError where there is none."""

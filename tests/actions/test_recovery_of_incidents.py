@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from actions import recovery
 from actions.audit import SYSTEM
+from actions.errors import ConflictError
 from actions.incident import Incident
 from actions.incident_filter import IncidentFilter
 from actions.incident_status import IncidentStatus, Move, Verdict
@@ -380,3 +381,14 @@ async def test_a_relapse_of_what_is_critical_is_told_to_the_levels_that_its_open
     await responder.handle(failing(3, at=NOON + 2 * MINUTE, severity=Severity.CRITICAL))
     await world.deliver()
     assert [m.kind.value for m in phone.heard] == ["opened", "resolved", "reopened"]
+
+
+async def test_an_attack_is_not_merged_into_what_is_resolved_by_itself(world: World) -> None:
+    await Responder(world).handle(failing(1))
+    attack = (await world.incidents.open_or_join(a_finding(9))).incident
+    [service] = [i for i in (await world.incidents.page())[0] if i.rule == RULE.name]
+    with pytest.raises(ConflictError, match="resolved by itself"):
+        await world.moves.merge(attack.id, service.id, ALICE)
+    await world.moves.merge(service.id, attack.id, ALICE)
+    await Responder(world).handle(well(2, NOON + MINUTE))
+    assert (await world.incidents.get(attack.id)).is_open
