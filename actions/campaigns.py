@@ -95,6 +95,25 @@ def stage_members(pipe: Pipeline, campaign: Incident, subjects: Sequence[tuple[s
     pipe.pexpire(key, MEMBERS_TTL_MS)
 
 
+async def newcomers(pipe: Pipeline, into: Incident, old: Incident) -> int:
+    """How many of the subjects of one incident another does not know. Watches the members of both."""
+    await pipe.watch(members_key(into.id), members_key(old.id))
+    rows: Any = await pipe.zrange(members_key(old.id), 0, -1) if old.is_campaign else [short(old.subject)]
+    known: Any = await pipe.zmscore(members_key(into.id), rows) if rows else []
+    return sum(at is None for at in known)
+
+
+def stage_merged(pipe: Pipeline, into: Incident, old: Incident) -> None:
+    """Hands an incident's subjects to the one that takes it in: their findings follow them."""
+    if old.is_campaign:
+        key = members_key(into.id)
+        pipe.zunionstore(key, [key, members_key(old.id)], aggregate="MAX")
+        pipe.zremrangebyrank(key, 0, -MEMBERS_KEPT - 1)
+        pipe.pexpire(key, MEMBERS_TTL_MS)
+    elif into.is_campaign:
+        stage_members(pipe, into, [(old.subject, old.last_seen)])
+
+
 def as_campaign(incident: Incident, members: int, window_ms: int) -> Incident:
     """A new incident as the campaign of its rule, of so many subjects."""
     rule, minutes = incident.rule, window_ms // 60_000
@@ -110,11 +129,11 @@ def as_campaign(incident: Incident, members: int, window_ms: int) -> Incident:
     )
 
 
-def with_member(campaign: Incident, *, is_new: bool, now: int) -> Incident:
-    """The campaign after a finding about one of its subjects; its title says how many there are."""
-    if not is_new:
+def with_members(campaign: Incident, count: int, *, now: int) -> Incident:
+    """The campaign with so many new subjects; its title says how many there are."""
+    if not count:
         return campaign
-    members = campaign.members + 1
+    members = campaign.members + count
     return msgspec.structs.replace(
         campaign,
         members=members,

@@ -12,9 +12,9 @@ import structlog
 
 from actions.counters import Counters, NoCounters
 from actions.letters import Goal, Letters, Plan, Untold, outbox_key
-from actions.message import ENDING, Channel, Message
+from actions.message import ENDING, Channel, Message, MessageKind
 from actions.outbox import DeliveryStatus
-from actions.routing import LOG, Routes, Timing, When, group_of
+from actions.routing import LOG, Routes, Target, Timing, When, group_of
 from actions.storage import Client, ensure_group, rows_of, storage_errors
 from actions.told import OPENING
 from detectors.errors import StorageError
@@ -24,6 +24,8 @@ CLAIM_IDLE_MS = 30_000
 """A row that its taker has left for so long is taken by another. Dispatching one takes milliseconds."""
 AT_ONCE = 100
 NO_ROUTE = "no route"
+FOLLOWED = frozenset({MessageKind.ACKNOWLEDGED, MessageKind.MITIGATED, *ENDING})
+"""Kinds that whoever was told of the incident hears: a pager left alone would go on calling."""
 
 log = structlog.get_logger("bartizan.dispatch")
 
@@ -121,16 +123,31 @@ class Dispatcher:
                 await self._redis.xack(outbox_key(), GROUP, row)
                 return bool(await self._redis.xdel(outbox_key(), row))
         muted = await self.muting.muted_by(message, self._now()) if message.incident_id else None
-        plan = self._plan(row.decode(), message, muted)
+        plan = self._plan(row.decode(), message, muted, await self._followers(message))
         is_done = await self._letters.dispatch(GROUP, row, raw, plan, self._now())
         for note in plan.notes if is_done else ():
             self._counters.count("messages", channel=note.channel or "none", result=note.status)
         return is_done
 
-    def _plan(self, row: str, message: Message, muted: str | None) -> Plan:
+    async def _followers(self, message: Message) -> list[Target]:
+        """Real-time channels that were told of the incident, whatever the routes say now: they hear how it goes on.
+
+        Its grade or the policy may have changed since, and a level of the escalation has channels that no route names.
+        """
+        if not message.incident_id or message.kind not in FOLLOWED:
+            return []
+        now = {t.channel for t in self.routes.targets(message) if t.when is When.AT_ONCE}
+        others = [name for name in self.routes.real_time() if name not in now and name in self.channels]
+        return [
+            Target(name, When.AT_ONCE) for name in await self._letters.knowing(others, message.incident_id)
+        ]
+
+    def _plan(self, row: str, message: Message, muted: str | None, followers: list[Target]) -> Plan:
         goals: list[Goal] = []
         notes: list[Untold] = []
-        targets = [t for t in self.routes.targets(message) if t.channel in self.channels]
+        known = {target.channel for target in followers}
+        targets = [t for t in self.routes.targets(message) if t.channel in self.channels.keys() - known]
+        targets += followers
         for target in targets:
             name = target.channel
             if muted is not None and name != LOG:

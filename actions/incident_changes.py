@@ -52,6 +52,10 @@ def entities_of(finding: Finding, known: tuple[Entity, ...] = ()) -> tuple[Entit
     return tuple(found)[:ENTITIES_KEPT]
 
 
+def _with(known: tuple[Entity, ...], others: tuple[Entity, ...]) -> tuple[Entity, ...]:
+    return tuple(dict.fromkeys((*known, *others)))[:ENTITIES_KEPT]
+
+
 def slug(text: str) -> str:
     """A checklist's line as an id: `Root cause identified` is `root-cause-identified`."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
@@ -120,7 +124,7 @@ def joined_by(
     quiet_ms = plan.quiet_ms.get(old.rule)
     return msgspec.structs.replace(
         raised(old, severity, plan=plan, immediate=immediate or old.immediate),
-        entities=entities_of(finding, old.entities) if entities is None else old.entities,
+        entities=entities_of(finding, old.entities) if entities is None else _with(old.entities, entities),
         event_count=old.event_count + finding.count,
         finding_count=old.finding_count + merged,
         first_seen=min(old.first_seen, finding.first_at),
@@ -135,7 +139,7 @@ def absorbing(old: Incident, other: Incident, plan: ResponsePlan) -> Incident:
     """The incident with all that another one speaks of; one version further."""
     return msgspec.structs.replace(
         raised(old, other.severity, plan=plan, immediate=other.immediate or old.immediate),
-        entities=tuple(dict.fromkeys((*old.entities, *other.entities)))[:ENTITIES_KEPT],
+        entities=_with(old.entities, other.entities),
         event_count=old.event_count + other.event_count,
         finding_count=old.finding_count + other.finding_count,
         first_seen=min(old.first_seen, other.first_seen),
@@ -183,14 +187,14 @@ def moved(old: Incident, status: IncidentStatus, who: str, verdict: Verdict | No
 
 
 def with_clocks(incident: Incident, plan: ResponsePlan, now: int) -> Incident:
-    """The incident with both its clocks set for its priority, where people were told and nobody has acknowledged.
+    """The incident as one that people were told of, with both its clocks set where nobody has acknowledged it.
 
     They count from when people were told. Steps that have passed already are taken at the next look, one after the
     other, so that a raised priority catches up.
     """
-    if incident.status != IncidentStatus.TRIGGERED:
-        return incident
     told_at = now if incident.told_at is None else incident.told_at
+    if incident.status != IncidentStatus.TRIGGERED:
+        return msgspec.structs.replace(incident, told_at=told_at)
     steps = plan.steps(incident.priority)
     level = max(incident.escalation_level, plan.told_at_opening(incident.priority))
     step = next((n for n, s in enumerate(steps) if s.level > incident.escalation_level), len(steps))

@@ -20,7 +20,8 @@ from redis.asyncio.client import Pipeline
 
 from actions.errors import UnknownError
 from actions.incident import Incident
-from actions.storage import act_key, short
+from actions.incident_status import IncidentStatus
+from actions.storage import act_key, short, text_of
 from actions.timeline import INCIDENT_TTL_MS
 
 encode_incident = msgspec.json.Encoder().encode
@@ -62,13 +63,25 @@ async def watched(pipe: Pipeline, incident_id: str) -> Incident:
     return decode_incident(item)
 
 
+async def watched_successor(pipe: Pipeline, incident_id: str) -> Incident:
+    """The same, or where it was merged the one that speaks of it now. Raises: UnknownError."""
+    incident = await watched(pipe, incident_id)
+    passed = {incident_id}
+    while incident.status == IncidentStatus.MERGED and incident.merged_into not in (None, *passed):
+        passed.add(incident.merged_into or "")
+        incident = await watched(pipe, incident.merged_into or "")
+    return incident
+
+
 async def watched_if_open(pipe: Pipeline, holder: Any) -> Incident | None:
-    """The incident of this id if it is open, read within an optimistic change. `holder` None: None."""
+    """The incident of this id, or the one that it was merged into, if that is open. `holder` None: None."""
     if holder is None:
         return None
-    name = holder.decode() if isinstance(holder, bytes) else str(holder)
-    await pipe.watch(incident_key(name))
-    return if_open(await pipe.get(incident_key(name)))
+    try:
+        incident = await watched_successor(pipe, text_of(holder))
+    except UnknownError:
+        return None
+    return incident if incident.is_open else None
 
 
 def if_open(item: Any) -> Incident | None:

@@ -11,7 +11,7 @@ import msgspec
 from redis.asyncio.client import Pipeline
 
 from actions.audit import Actor, Audit
-from actions.campaigns import stage_members
+from actions.campaigns import newcomers, stage_merged, with_members
 from actions.errors import ConflictError, StaleError
 from actions.incident import Incident
 from actions.incident_changes import absorbing, moved, target_status, with_clocks
@@ -22,6 +22,7 @@ from actions.incidents import Incidents
 from actions.message import MessageKind
 from actions.storage import Client, begin, change, text_of
 from actions.timeline import INCIDENT_TTL_MS, Timeline
+from detectors.defaults import RECOVERING
 
 MESSAGES = {
     Move.ACKNOWLEDGE: MessageKind.ACKNOWLEDGED,
@@ -106,7 +107,8 @@ class IncidentMoves:
     ) -> Incident:
         """Makes one incident part of another open one, which takes over what it speaks of and its further findings.
 
-        Answers the merged one. Raises: as `move`; ConflictError where the other is itself or not open.
+        Answers the merged one. Raises: as `move`; ConflictError where the other is itself, not open, or resolved by
+        itself while this one is not.
         """
         if into == incident_id:
             raise ConflictError(f"{incident_id} cannot be merged into itself")
@@ -117,10 +119,17 @@ class IncidentMoves:
             target = await watched(pipe, into)
             if not target.is_open:
                 raise ConflictError(f"{into} is {target.status}: only an open incident takes in another")
+            if self._ends_by_itself(target) and not self._ends_by_itself(old):
+                raise ConflictError(
+                    f"{into} is resolved by itself one day: merge it into {incident_id} instead"
+                )
             new = moved(old, status, actor.name, verdict, self._now())
             new = msgspec.structs.replace(new, merged_into=into)
             fuller = absorbing(target, old, self._incidents.plan)
-            if fuller.priority != target.priority and target.told_at is not None:
+            if target.is_campaign:
+                fuller = with_members(fuller, await newcomers(pipe, target, old), now=self._now())
+            is_news = old.told_at is not None and target.told_at is None
+            if is_news or (fuller.priority != target.priority and target.told_at is not None):
                 fuller = with_clocks(fuller, self._incidents.plan, self._now())
             opened = incidents_key("open", old.dedup_key)
             await pipe.watch(opened)
@@ -128,10 +137,12 @@ class IncidentMoves:
             begin(pipe)
             stage_incident(pipe, new)
             stage_incident(pipe, fuller)
+            if is_news:
+                plan = self._incidents.plan
+                self._record.tell(pipe, fuller, MessageKind.OPENED, fuller.why, plan=plan)
             if holder is None or text_of(holder) == incident_id:
                 pipe.set(opened, into, px=INCIDENT_TTL_MS)
-            if target.is_campaign:
-                stage_members(pipe, target, [(old.subject, old.last_seen)])
+            stage_merged(pipe, target, old)
             said = f"takes in {incident_id}: {old.title}"
             self._timeline.stage(pipe, into, "merged", said, actor=actor, data={"merged": incident_id})
             self._stage_traces(pipe, old, new, Move.MERGE, actor, note or f"merged into {into}", verdict)
@@ -164,6 +175,9 @@ class IncidentMoves:
         if version is not None and old.version != version:
             raise StaleError(f"{incident_id} is at version {old.version}, not {version}")
         return old
+
+    def _ends_by_itself(self, incident: Incident) -> bool:
+        return incident.rule in RECOVERING or incident.rule in self._incidents.plan.quiet_ms
 
     def _escalated(self, old: Incident) -> Incident:
         """The incident with its next level told. Raises: ConflictError where there is none."""

@@ -95,9 +95,9 @@ class IncidentRecord:
         advice: str = "",
         plan: ResponsePlan | None = None,
     ) -> None:
-        """Writes the message of a change. With a plan, an opening also goes to the levels that it escalates to."""
+        """Writes the message of a change. With a plan it also goes to the levels that its priority tells at once."""
         message = message_about(incident, kind, why, self._now(), finding_id, advice)
-        if plan is not None and kind == MessageKind.OPENED:
+        if plan is not None:
             message = msgspec.structs.replace(message, also=told_with_opening(incident, plan))
         self._outbox.stage(pipe, message)
 

@@ -24,11 +24,12 @@ from actions.incident_keys import (
     incidents_key,
     next_id,
     stage_incident,
-    watched,
     watched_if_open,
+    watched_successor,
 )
 from actions.incident_reader import IncidentReader
 from actions.incident_record import IncidentRecord
+from actions.incident_status import IncidentStatus
 from actions.message import MessageKind
 from actions.response_plan import ResponsePlan
 from actions.storage import DONE_TTL_MS, Client, begin, change, storage_errors, text_of
@@ -89,7 +90,8 @@ class Incidents(IncidentReader):
                     return Opened(decode_incident(item), opened=False, repeated=True, finding_id=leader)
                 fresh = findings
             is_guessed = guess is not None and values[0] == guess
-            other = if_open(values[1]) if is_guessed else await watched_if_open(pipe, values[0])
+            other = if_open(values[1]) if is_guessed else None
+            other = other or await watched_if_open(pipe, values[0])
             news = msgspec.structs.replace(merged_of(*fresh), id=leader)
             severity = Severity.CRITICAL if immediate else finding.severity
             absorbed: list[Incident] = []
@@ -137,6 +139,7 @@ class Incidents(IncidentReader):
     async def tell(self, finding: Finding, incident_id: str, advice: str = "") -> bool:
         """Writes the message of a finding whose incident was opened or joined without one. Says whether it wrote.
 
+        Of one that was merged meanwhile the one is told that speaks of it now.
         `advice` replaces what the rule's runbook says to do first. Once per finding id; limited for updates as in
         open_or_join. Raises: UnknownError, StorageError.
         """
@@ -148,8 +151,8 @@ class Incidents(IncidentReader):
         async def step(pipe: Pipeline) -> bool:
             if await pipe.exists(told):
                 return False
-            incident = await watched(pipe, incident_id)
-            is_news = incident.finding_count == 1
+            incident = await watched_successor(pipe, incident_id)
+            is_news = incident.told_at is None
             due = is_news or self._record.is_update_due(incident)
             begin(pipe)
             pipe.set(told, b"1", px=DONE_TTL_MS)
@@ -160,19 +163,23 @@ class Incidents(IncidentReader):
             incident = self._told(incident)
             stage_incident(pipe, incident)
             kind = MessageKind.OPENED if is_news else MessageKind.UPDATE
-            self._record.tell(pipe, incident, kind, finding.why, finding.id, advice, plan=self.plan)
+            plan = self.plan if is_news else None
+            self._record.tell(pipe, incident, kind, finding.why, finding.id, advice, plan=plan)
             return True
 
         return await change(self._redis, "writing a message", [told], step)
 
     async def make_immediate(self, incident_id: str) -> Incident:
-        """Makes an incident P0 and critical, if it is not. Raises: UnknownError, StorageError."""
+        """Makes an incident, or the one it was merged into, P0 and critical, if it is not.
+
+        Raises: UnknownError, StorageError.
+        """
         known = await self.get(incident_id)
-        if known.immediate:  # as nearly always, and for good
+        if known.immediate and known.merged_into is None:  # as nearly always, and for good
             return known
 
         async def step(pipe: Pipeline) -> Incident:
-            old = await watched(pipe, incident_id)
+            old = await watched_successor(pipe, incident_id)
             if old.immediate:
                 return old
             new = self._reclocked(old, raised(old, Severity.CRITICAL, plan=self.plan, immediate=True))
@@ -245,17 +252,21 @@ class Incidents(IncidentReader):
     ) -> Incident:
         if old.is_campaign:
             campaigns.stage_members(pipe, old, [(finding.subject, finding.at)])
-            new = campaigns.with_member(new, is_new=is_new, now=self._now())
+            new = campaigns.with_members(new, int(is_new), now=self._now())
         new = self._reclocked(old, self._record.joined(pipe, old, new, finding, is_new=is_new))
         if campaigns.is_a_flood(new) and not tell and old.told_at is None:
             new = self._told(new)
             self._record.tell(pipe, new, MessageKind.OPENED, new.why, finding.id, plan=self.plan)
         if tell:
             pipe.set(incidents_key("told", finding.id), b"1", px=DONE_TTL_MS)
-        if tell and (self._record.is_update_due(old) or new.immediate != old.immediate):
-            new = self._told(self._record.with_update(new))
+        is_raised = (new.immediate, new.priority) != (old.immediate, old.priority)
+        if tell and (self._record.is_update_due(old) or is_raised):
+            is_news = old.told_at is None and old.status == IncidentStatus.TRIGGERED
+            new = self._told(new if is_news else self._record.with_update(new))
             why = f"now {new.members} subjects; the latest: {finding.why}" if new.is_campaign else finding.why
-            self._record.tell(pipe, new, MessageKind.UPDATE, why, finding.id, plan=self.plan)
+            kind = MessageKind.OPENED if is_news else MessageKind.UPDATE
+            plan = self.plan if is_news or is_raised else None
+            self._record.tell(pipe, new, kind, why, finding.id, plan=plan)
         return new
 
     def _told(self, incident: Incident) -> Incident:

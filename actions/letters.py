@@ -266,6 +266,23 @@ class Letters:
                     pipe.hgetall(told_key(channel, incident))
                 return [told_of(fields) for fields in await pipe.execute()]
 
+    async def knowing(self, channels: Sequence[str], incident: str) -> list[str]:
+        """Which of these channels were told of an incident, or are about to be. Raises: StorageError."""
+        if not channels:
+            return []
+        low, high = f"[{incident} ", f"({incident}!"
+        with storage_errors("reading who was told"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                for channel in channels:
+                    pipe.exists(told_key(channel, incident))
+                    pipe.zrangebylex(letters_key("line", channel), low, high, start=0, num=1)
+                found: Any = await pipe.execute()
+        return [
+            name
+            for name, told, waiting in zip(channels, found[::2], found[1::2], strict=True)
+            if told or waiting
+        ]
+
     async def channels(self) -> set[str]:
         """The names of the channels that ever had a letter. Raises: StorageError."""
         with storage_errors("reading channels"):

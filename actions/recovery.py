@@ -22,6 +22,7 @@ from actions.audit import SYSTEM
 from actions.incident import Incident
 from actions.incident_changes import dedup_key_of, moved, with_clocks
 from actions.incident_keys import decode_incident, incident_key, incidents_key, stage_incident
+from actions.incident_record import told_with_opening
 from actions.incident_status import IncidentStatus
 from actions.message import MessageKind, message_about
 from actions.storage import DONE_TTL_MS, act_key, begin, change, short, storage_errors, text_of
@@ -264,8 +265,11 @@ def _stage_message(
     pipe: Pipeline, world: World, incident: Incident, kind: MessageKind, why: str, known: Recovered
 ) -> None:
     message = message_about(incident, kind, why, world.now(), known.finding_id)
-    text = why if kind is MessageKind.RESOLVED else message.text
-    world.outbox.stage(pipe, msgspec.structs.replace(message, text=text))
+    if kind is MessageKind.RESOLVED:
+        message = msgspec.structs.replace(message, text=why)
+    elif incident.status == IncidentStatus.TRIGGERED:  # its escalation begins anew
+        message = msgspec.structs.replace(message, also=told_with_opening(incident, world.incidents.plan))
+    world.outbox.stage(pipe, message)
 
 
 async def _open_one(pipe: Pipeline, holder: Any, dedup_key: str) -> Incident | None:

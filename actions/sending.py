@@ -31,6 +31,9 @@ LONGEST_HOLD_MS = 3_600_000
 GIVE_UP_MS = 86_400_000
 """A letter that has failed for so long is dead. Source: PagerDuty and Slack both ask for patience; nobody acts upon
 an alert of yesterday."""
+RETIRE_AFTER_MS = 300_000
+"""So long after its process first missed a channel, its letters are dead. Processes read a new policy within seconds
+of each other, and one that is replaced by a newer one within minutes."""
 LANES = 4
 """Letters of one channel that a process sends at a time."""
 IDLE_MS = 500
@@ -67,6 +70,7 @@ class Sender:
         self._counters = counters or NoCounters()
         self._jitter = jitter
         self._wakes: dict[str, asyncio.Event] = {}
+        self._gone_since: dict[str, int] = {}
         self.channels = channels
         self.routes = routes
         self.timing = timing
@@ -102,8 +106,15 @@ class Sender:
         return count
 
     async def retire(self) -> None:
-        """Makes dead letters of what waits for channels that the policy has no more. Raises: StorageError."""
-        for name in await self._letters.channels() - set(self.channels):
+        """Makes dead letters of what waits for channels that the policy has no more. Raises: StorageError.
+
+        Only after RETIRE_AFTER_MS: a channel that is new may be known to another process before it is to this one.
+        """
+        now, gone = self._now(), await self._letters.channels() - set(self.channels)
+        self._gone_since = {name: self._gone_since.get(name, now) for name in gone}
+        for name in sorted(gone):
+            if now - self._gone_since[name] < RETIRE_AFTER_MS:
+                continue
             while isinstance(taken := await self._take(name), Taken):
                 error = f"the policy has no channel {name} any more"
                 reading = await read_state(self._redis, self._letters, taken, is_log=name == LOG)

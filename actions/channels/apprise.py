@@ -4,6 +4,7 @@ apprise says neither why a message was not delivered nor when to try again, so e
 """
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from actions.channels.wording import IncidentUrl, worded
@@ -52,7 +53,13 @@ def target_of(url: str) -> "Apprise":
     except ImportError:
         raise ConfigError("needs apprise, which is not installed: pip install 'bartizan[apprise]'") from None
     found = Apprise()
-    if not found.add(url) or len(found) != 1:
+    apprise_log = logging.getLogger("apprise")
+    apprise_log.disabled = True  # it would log a URL that it cannot read, with the secrets in it
+    try:
+        is_known = found.add(url)
+    finally:
+        apprise_log.disabled = False
+    if not is_known or len(found) != 1:
         raise ConfigError("is no URL that apprise knows, or more than one")
     for service in found:
         service.retry = 0  # whatever the URL says: the outbox does that

@@ -264,3 +264,50 @@ async def check_campaign(redis: Redis, clock: Clock) -> None:
     ]
     assert told == ["opened"]
     assert (await world.blocklist.counts())["active"] == 1
+
+
+async def a_campaign(world: World, first: int = 0) -> Incident:
+    """One of ten subjects."""
+    for number in range(first, first + TEN):
+        finding = a_finding(1000 * first + number, subject=f"192.0.2.{number}")
+        opened = await world.incidents.open_or_join(finding)
+    assert opened.incident.is_campaign
+    return opened.incident
+
+
+async def test_an_incident_that_is_merged_into_a_campaign_is_one_member_more(
+    world: World, clock: Clock
+) -> None:
+    campaign = await a_campaign(world)
+    clock.forward(2 * NEWS_WINDOW_MS)
+    other = (await world.incidents.open_or_join(a_finding(50, subject="192.0.2.50"))).incident
+    assert other.id != campaign.id
+    await world.moves.merge(other.id, campaign.id, ALICE)
+    campaign = await world.incidents.get(campaign.id)
+    assert (campaign.members, campaign.title) == (TEN + 1, "auth_failures: 11 subjects")
+    assert "192.0.2.50" in {m.subject for m in await world.incidents.members(campaign.id)}
+
+
+async def test_the_subjects_of_a_campaign_follow_it_where_it_is_merged(world: World, clock: Clock) -> None:
+    campaign = await a_campaign(world)
+    clock.forward(2 * NEWS_WINDOW_MS)
+    other = (await world.incidents.open_or_join(a_finding(50, subject="192.0.2.50", rule="other"))).incident
+    await world.moves.merge(campaign.id, other.id, ALICE)
+    for number in range(TEN):
+        again = await world.incidents.open_or_join(a_finding(100 + number, subject=f"192.0.2.{number}"))
+        assert (again.opened, again.incident.id) == (False, other.id)
+    assert again.incident.title == other.title
+    new = await world.incidents.open_or_join(a_finding(200, subject="192.0.2.200"))
+    assert new.opened
+
+
+async def test_two_campaigns_become_one_with_all_their_subjects(world: World, clock: Clock) -> None:
+    old = await a_campaign(world)
+    await world.moves.move(old.id, Move.DISMISS, ALICE, verdict=Verdict.UNKNOWN)
+    clock.forward(2 * NEWS_WINDOW_MS)
+    new = await a_campaign(world, first=5)
+    await world.moves.move(old.id, Move.REOPEN, ALICE)
+    await world.moves.merge(old.id, new.id, ALICE)
+    assert (await world.incidents.get(new.id)).members == TEN + 5
+    members = {member.subject for member in await world.incidents.members(new.id)}
+    assert members == {f"192.0.2.{number}" for number in range(TEN + 5)}

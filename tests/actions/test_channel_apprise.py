@@ -1,5 +1,6 @@
 """apprise, where it is installed: any URL that it knows, one attempt, and no URL in an error."""
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -83,3 +84,11 @@ def test_where_apprise_is_missing_the_error_says_what_to_install(monkeypatch: py
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(ConfigError, match=r"pip install 'bartizan\[apprise\]'"):
         target_of("json://127.0.0.1/")
+
+
+@pytest.mark.parametrize("url", ["tgram://secretoken", "slack://a-secret-token/b/c"])
+def test_a_wrong_url_is_not_logged(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ConfigError):
+        target_of(url)
+    assert "secret" not in caplog.text
+    assert not logging.getLogger("apprise").disabled

@@ -9,13 +9,15 @@ from redis.asyncio import Redis
 
 from actions import recovery
 from actions.audit import SYSTEM
+from actions.errors import ConflictError
 from actions.incident import Incident
 from actions.incident_filter import IncidentFilter
 from actions.incident_status import IncidentStatus, Move, Verdict
 from actions.message import Message
 from actions.recovery import LASTING_MS, RELAPSE_MS, REOPENED_AT_MOST, due_key, recovered_key
 from actions.responder import Responder
-from actions.response_plan import Campaign
+from actions.response_plan import Campaign, Level, ResponsePlan
+from actions.routing import Routes
 from actions.world import World
 from detectors.defaults import DEFAULTS
 from detectors.engine import Engine
@@ -361,3 +363,32 @@ async def test_a_relapse_that_nobody_has_in_hand_starts_the_clocks_anew(desk: De
     assert (incident.status, incident.reopened) == (IncidentStatus.TRIGGERED, 1)
     assert incident.escalate_at == desk.clock() + 30 * MINUTE
     assert incident.ack_due_at == desk.clock() + 60 * MINUTE
+
+
+async def test_a_relapse_of_what_is_critical_is_told_to_the_levels_that_its_opening_told(
+    redis: Redis, clock: Clock
+) -> None:
+    ear, phone = Ear(), Ear("phone")
+    world = World.make(
+        redis, clock, channels=[ear, phone], routes=Routes(routes=(), types={"ear": "x", "phone": "x"})
+    )
+    world.incidents.plan = ResponsePlan(levels=(Level(1, "On-call engineer", 15 * MINUTE, ("phone",)),))
+    responder = Responder(world)
+    await responder.handle(failing(1, severity=Severity.CRITICAL))
+    await world.deliver()
+    await responder.handle(well(2, NOON + MINUTE))
+    await world.deliver()
+    await responder.handle(failing(3, at=NOON + 2 * MINUTE, severity=Severity.CRITICAL))
+    await world.deliver()
+    assert [m.kind.value for m in phone.heard] == ["opened", "resolved", "reopened"]
+
+
+async def test_an_attack_is_not_merged_into_what_is_resolved_by_itself(world: World) -> None:
+    await Responder(world).handle(failing(1))
+    attack = (await world.incidents.open_or_join(a_finding(9))).incident
+    [service] = [i for i in (await world.incidents.page())[0] if i.rule == RULE.name]
+    with pytest.raises(ConflictError, match="resolved by itself"):
+        await world.moves.merge(attack.id, service.id, ALICE)
+    await world.moves.merge(service.id, attack.id, ALICE)
+    await Responder(world).handle(well(2, NOON + MINUTE))
+    assert (await world.incidents.get(attack.id)).is_open

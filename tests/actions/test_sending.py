@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from actions.incident_status import Move, Verdict
 from actions.letters import channel_key, keys_of
 from actions.message import Letter, MessageKind, Rate
-from actions.sending import GIVE_UP_MS, backoff_ms
+from actions.sending import GIVE_UP_MS, RETIRE_AFTER_MS, backoff_ms
 from actions.told import told_key
 from actions.world import World
 from detectors.errors import DeliveryError
@@ -291,10 +291,29 @@ async def test_letters_for_a_channel_that_the_policy_lost_are_dead_letters(
     await world.dispatcher.step()
     world.take_routes(world.sender.routes, world.sender.timing, {"ear": ear})
     await world.sender.retire()
+    assert (await world.dead_letters.page())[0] == []
+    clock.forward(RETIRE_AFTER_MS)
+    await world.sender.retire()
     await world.deliver()
     [dead] = (await world.dead_letters.page())[0]
     assert (dead.channel, dead.error) == ("gone", "the policy has no channel gone any more")
     assert [one.channel for one in await world.channel_health.all({"ear"})] == ["ear"]
+
+
+async def test_a_process_with_yesterdays_policy_leaves_letters_for_a_new_channel_alone(
+    redis: Redis, clock: Clock, ear: Ear
+) -> None:
+    new = Ear("new")
+    world, behind = a_world(redis, clock, new, ear), a_world(redis, clock, ear, consumer="two")
+    await opened(world)
+    await world.dispatcher.step()
+    await behind.sender.retire()
+    await world.deliver()
+    assert len(new.heard) == 1
+    clock.forward(RETIRE_AFTER_MS)
+    behind.take_routes(world.sender.routes, world.sender.timing, {"new": new, "ear": ear})
+    await behind.sender.retire()
+    assert (await world.dead_letters.page())[0] == []
 
 
 async def test_the_health_of_a_channel_says_what_waits_since_when(
