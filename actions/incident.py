@@ -107,6 +107,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of a campaign: when its newest subject came."""
     merged_into: str | None = None
     """The incident that now speaks of this problem."""
+    took_in: int = 0
+    """How many incidents people have merged into it: it does not end by itself any more."""
     reopened: int = 0
     """How often it was not over after all."""
     graded_by: str | None = None

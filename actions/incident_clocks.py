@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import structlog
 from redis.asyncio.client import Pipeline
 
 from actions.elapsed import elapsed
@@ -26,6 +27,8 @@ from detectors.timestamps import to_rfc3339
 
 AT_ONCE = 100
 """Incidents looked at in one turn."""
+
+log = structlog.get_logger("bartizan.clocks")
 
 
 class IncidentClocks:
@@ -47,14 +50,15 @@ class IncidentClocks:
 
     async def strike(self) -> int:
         """Does all that is due by now; says how many changes it made. Raises: StorageError."""
-        done = 0
+        done, before = 0, None
         while True:
             with storage_errors("reading the clocks"):
                 names: Any = await self._redis.zrangebyscore(
                     incidents_key("due"), "-inf", self._now(), start=0, num=AT_ONCE
                 )
-            if not names:
+            if not names or names == before:  # the same again: a clock that goes backwards
                 return done
+            before = names
             for name in names:
                 done += await self._strike_one(text_of(name))
 
@@ -73,7 +77,13 @@ class IncidentClocks:
                 begin(pipe)
                 pipe.zrem(incidents_key("due"), incident_id)
                 return False
-            old = decode_incident(item)
+            try:
+                old = decode_incident(item)
+            except msgspec.MsgspecError as error:
+                log.error("incident unreadable, its clocks stop", incident=incident_id, error=str(error))
+                begin(pipe)
+                pipe.zrem(incidents_key("due"), incident_id)
+                return False
             opened = incidents_key("open", old.dedup_key)
             await pipe.watch(opened)
             holder = await pipe.get(opened)
@@ -87,10 +97,14 @@ class IncidentClocks:
         return await change(self._redis, "striking a clock", [incident_key(incident_id)], step)
 
     def _struck(self, pipe: Pipeline, old: Incident) -> Incident:
-        """The incident after what is due by now, its traces staged. One that somebody has in hand is not touched."""
+        """The incident after what is due by now, its traces staged.
+
+        One that somebody has in hand neither escalates nor is late, but it ends when it has been quiet for long enough;
+        not one that took in others, which may be about something else.
+        """
         now, plan = self._now(), self._incidents.plan
         if old.is_open and old.quiet_at is not None and old.quiet_at <= now:
-            return self._ended(pipe, old)
+            return msgspec.structs.replace(old, quiet_at=None) if old.took_in else self._ended(pipe, old)
         if old.status != IncidentStatus.TRIGGERED:
             return msgspec.structs.replace(old, ack_due_at=None, escalate_at=None)
         is_late = old.ack_due_at is not None and old.ack_due_at <= now

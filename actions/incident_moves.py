@@ -126,6 +126,7 @@ class IncidentMoves:
             new = moved(old, status, actor.name, verdict, self._now())
             new = msgspec.structs.replace(new, merged_into=into)
             fuller = absorbing(target, old, self._incidents.plan)
+            fuller = msgspec.structs.replace(fuller, took_in=target.took_in + 1)
             if target.is_campaign:
                 fuller = with_members(fuller, await newcomers(pipe, target, old), now=self._now())
             is_news = old.told_at is not None and target.told_at is None

@@ -14,16 +14,19 @@ from actions.errors import ConflictError, StaleError, UnknownError
 from actions.incident import FOLLOW_UPS_KEPT, FollowUp, Incident, Publication, PublicUpdate
 from actions.incident_changes import slug, with_clocks
 from actions.incident_keys import incident_key, stage_incident, watched
+from actions.incident_record import IncidentRecord
 from actions.incidents import Incidents
+from actions.message import MessageKind
 from actions.public_status import stage_public
 from actions.response_plan import STATUS_PAGE_UPDATED
 from actions.storage import Client, begin, change
 from actions.timeline import Timeline
-from detectors.finding import Severity
+from detectors.finding import Priority, Severity
 from detectors.timestamps import to_rfc3339
 
 TEXTS = ("title", "lead", "impact", "root_cause", "lessons")
 """What a person may write anew."""
+_MOST_URGENT = list(Priority)
 PUBLIC_STATES = ("investigating", "identified", "monitoring", "resolved")
 
 Changed = tuple[Incident, str, str, Any]
@@ -39,6 +42,7 @@ class IncidentWork:
         now: Callable[[], int],
         incidents: Incidents,
         timeline: Timeline,
+        record: IncidentRecord,
         audit: Audit,
         new_id: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
@@ -46,6 +50,7 @@ class IncidentWork:
         self._now = now
         self._incidents = incidents
         self._timeline = timeline
+        self._record = record
         self._audit = audit
         self._new_id = new_id
 
@@ -84,7 +89,16 @@ class IncidentWork:
             said.append(f"{old.severity} ({old.priority}) became {severity} ({priority})")
             return new, "severity_changed", "; ".join(said), sorted(texts)
 
-        return await self._change(incident_id, actor, "edit", work, expected_version)
+        return await self._change(incident_id, actor, "edit", work, expected_version, self._tell_raised)
+
+    def _tell_raised(self, pipe: Pipeline, old: Incident, new: Incident, text: str) -> None:
+        """Tells people, and the levels that it reaches with this, that it is more urgent than they were told."""
+        if (
+            new.told_at is not None
+            and new.is_open
+            and _MOST_URGENT.index(new.priority) < _MOST_URGENT.index(old.priority)
+        ):
+            self._record.tell(pipe, new, MessageKind.UPDATE, text, plan=self._incidents.plan)
 
     async def check(
         self, incident_id: str, item_id: str, actor: Actor, *, done: bool, note: str = ""
@@ -206,6 +220,7 @@ class IncidentWork:
         verb: str,
         work: Callable[[Incident], Changed],
         expected_version: int | None = None,
+        tell: Callable[[Pipeline, Incident, Incident, str], None] | None = None,
     ) -> Incident:
         async def step(pipe: Pipeline) -> Incident:
             old = await watched(pipe, incident_id)
@@ -217,6 +232,8 @@ class IncidentWork:
             stage_incident(pipe, new)
             stage_public(pipe, old, new)
             self._timeline.stage(pipe, incident_id, kind, text, actor=actor, data=data)
+            if tell is not None:
+                tell(pipe, old, new, text)
             self._audit.stage(
                 pipe,
                 actor,

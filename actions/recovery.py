@@ -277,8 +277,9 @@ async def _open_one(pipe: Pipeline, holder: Any, dedup_key: str) -> Incident | N
     if holder is None:
         return None
     incident = await _read_watched(pipe, text_of(holder))
-    is_own = incident is not None and incident.is_open and incident.dedup_key == dedup_key
-    return incident if is_own else None
+    if incident is None or not incident.is_open or incident.dedup_key != dedup_key:
+        return None
+    return None if incident.took_in else incident
 
 
 async def _read_watched(pipe: Pipeline, incident_id: str) -> Incident | None:

@@ -154,7 +154,7 @@ class World:
             channel_health=ChannelHealths(redis, now, letters),
             incidents=incidents,
             moves=IncidentMoves(redis, now, incidents, timeline, record, audit),
-            work=IncidentWork(redis, now, incidents, timeline, audit),
+            work=IncidentWork(redis, now, incidents, timeline, record, audit),
             clocks=IncidentClocks(redis, now, incidents, timeline, record),
             dossiers=dossiers,
             investigations=Investigations(redis, now, dossiers, timeline, audit),

@@ -13,6 +13,7 @@ from actions.channels.settings import PagerDutySeverity
 from actions.channels.wire import Wire
 from actions.channels.wording import IncidentUrl, Wording, worded
 from actions.incident import Incident
+from actions.incident_status import IncidentStatus
 from actions.message import ENDING, Letter, Message, MessageKind, Rate
 from detectors.finding import Priority, Severity
 from detectors.timestamps import to_rfc3339
@@ -72,6 +73,8 @@ class PagerDutyChannel:
             said = worded(msgspec.structs.replace(letter, messages=tuple(pages)), self._incident_url)
             key = dedup_key(pages[0], letter) if len(pages) == 1 else f"bartizan:group:{_short(letter.id)}"
             events.append(self._trigger(key, said, pages[-1], letter.incident))
+            if pages[-1].kind is MessageKind.REOPENED and _is_in_hand(letter.incident):
+                events.append({"event_action": ACKNOWLEDGE, "dedup_key": key})
             if pages[-1].kind is MessageKind.TEST:
                 events.append({"event_action": RESOLVE, "dedup_key": key})
         return events
@@ -154,3 +157,8 @@ def _details(said: Wording, incident: Incident | None) -> dict[str, str]:
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _is_in_hand(incident: Incident | None) -> bool:
+    """Whether somebody has it already, so that its alert pages nobody for long."""
+    return incident is not None and incident.is_open and incident.status != IncidentStatus.TRIGGERED

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from actions.channels.plain import lines, one_line
 from actions.incident import Incident
 from actions.message import Letter, Message, MessageKind
-from detectors.finding import PRIORITY_OF, Priority, Severity
+from detectors.finding import Priority, Severity
 from detectors.sentence import duration
 from detectors.timestamps import to_rfc3339
 
@@ -79,20 +79,21 @@ def worded(letter: Letter, incident_url: IncidentUrl) -> Wording:
         return _of_several(letter.messages, incident_url)
     message = letter.messages[-1]
     severity = message.severity if letter.incident is None else letter.incident.severity
+    priority = message.priority if letter.incident is None else letter.incident.priority
     links = (_link(message.incident_id, incident_url),) if message.incident_id else ()
     return Wording(
         kind=message.kind,
-        headline=_headline(message, severity),
-        facts=_facts(message, letter.incident, severity),
+        headline=_headline(message, severity, priority),
+        facts=_facts(message, letter.incident, severity, priority),
         text=lines(message.text, LONGEST_TEXT),
         links=links,
         severity=severity,
-        priority=PRIORITY_OF[severity] if letter.incident is None else letter.incident.priority,
+        priority=priority,
         at=message.at,
     )
 
 
-def _headline(message: Message, severity: Severity) -> str:
+def _headline(message: Message, severity: Severity, priority: Priority) -> str:
     """`[P1 high] auth_failures: 203.0.113.9: resolved`."""
     if message.kind is MessageKind.DIGEST or message.kind is MessageKind.NOTICE:
         return one_line(message.title, LONGEST_HEADLINE) or "Bartizan"
@@ -101,16 +102,18 @@ def _headline(message: Message, severity: Severity) -> str:
     phrase = _PHRASES[message.kind]
     if message.kind is MessageKind.ESCALATED and message.level:
         phrase = f"level {message.level}: {phrase}"
-    tag, end = f"[{PRIORITY_OF[severity]} {severity}] ", f": {phrase}" if phrase else ""
+    tag, end = f"[{priority} {severity}] ", f": {phrase}" if phrase else ""
     return tag + one_line(message.title, LONGEST_HEADLINE - len(tag) - len(end)) + end
 
 
-def _facts(message: Message, incident: Incident | None, severity: Severity) -> tuple[Fact, ...]:
+def _facts(
+    message: Message, incident: Incident | None, severity: Severity, priority: Priority
+) -> tuple[Fact, ...]:
     if not message.incident_id:
         return ()
     found = [
         ("Incident", message.incident_id),
-        ("Severity", f"{severity} ({PRIORITY_OF[severity]})"),
+        ("Severity", f"{severity} ({priority})"),
         ("Status", _status(message) if incident is None else incident.status.value),
         ("Rule", message.rule),
         ("Subject", message.subject),
@@ -136,7 +139,8 @@ def _status(message: Message) -> str:
 
 def _of_several(messages: Sequence[Message], incident_url: IncidentUrl) -> Wording:
     """`[P1 high] auth_failures: 37 subjects in 2 min`, the first ten of them, and a link to each."""
-    severity = min((message.severity for message in messages), key=_SEVERITIES.index)
+    worst = min(messages, key=lambda message: _SEVERITIES.index(message.severity))
+    severity, priority = worst.severity, worst.priority
     first_of: dict[str, Message] = {}
     for message in messages:
         first_of.setdefault(message.incident_id or message.subject, message)
@@ -145,7 +149,7 @@ def _of_several(messages: Sequence[Message], incident_url: IncidentUrl) -> Wordi
     span = duration(max(0, newest.at - messages[0].at))
     kinds = {message.kind for message in messages}
     phrase = _PHRASES[newest.kind] if len(kinds) == 1 else ""
-    tag = f"[{PRIORITY_OF[severity]} {severity}] "
+    tag = f"[{priority} {severity}] "
     end = f": {len(first_of)} {'notices' if not newest.incident_id else 'subjects'} in {span}"
     end += f": {phrase}" if phrase else ""
     rule = newest.rule or newest.title
@@ -158,7 +162,7 @@ def _of_several(messages: Sequence[Message], incident_url: IncidentUrl) -> Wordi
         kind=newest.kind,
         headline=tag + one_line(rule, LONGEST_HEADLINE - len(tag) - len(end)) + end,
         facts=(
-            Fact("Severity", f"{severity} ({PRIORITY_OF[severity]})"),
+            Fact("Severity", f"{severity} ({priority})"),
             *((Fact("Rule", one_line(newest.rule, LONGEST_FACT)),) if newest.rule else ()),
             Fact("Messages", f"{len(messages):,}"),
             Fact("Since", to_rfc3339(messages[0].at)),
@@ -166,7 +170,7 @@ def _of_several(messages: Sequence[Message], incident_url: IncidentUrl) -> Wordi
         text=lines("\n".join([*listed, *advice]), LONGEST_TEXT),
         links=tuple(_link(message.incident_id, incident_url) for message in shown if message.incident_id),
         severity=severity,
-        priority=PRIORITY_OF[severity],
+        priority=priority,
         at=newest.at,
     )
 

@@ -1,5 +1,6 @@
 """Checklists, follow-ups, grades and the public page: what people write into an incident."""
 
+import msgspec
 import pytest
 from acting import ALICE, DAY, HOUR, MINUTE, NOON, Clock, a_finding
 from redis.asyncio import Redis
@@ -7,6 +8,9 @@ from redis.asyncio import Redis
 from actions.errors import ConflictError, StaleError, UnknownError
 from actions.incident import FOLLOW_UPS_KEPT, Incident
 from actions.incident_status import IncidentStatus, Move, Verdict
+from actions.message import Message
+from actions.outbox import outbox_key
+from actions.response_plan import Level, ResponsePlan
 from actions.world import World
 from detectors.finding import Priority, Severity
 
@@ -157,3 +161,29 @@ async def test_a_merged_incident_hands_over_what_it_knows_and_its_further_findin
         await world.moves.merge(three.id, one.id, ALICE)
     with pytest.raises(UnknownError):
         await world.moves.merge(three.id, "INC-1999-0001", ALICE)
+
+
+async def test_a_grade_by_hand_that_is_more_urgent_is_told_to_the_levels_it_reaches(
+    redis: Redis, clock: Clock
+) -> None:
+    levels = (Level(1, "On-call", 15 * MINUTE, ("pager",)), Level(2, "Senior", 30 * MINUTE, ("phone",)))
+    world = World.make(redis, clock, plan=ResponsePlan(levels=levels))
+    incident = await opened(world, severity=Severity.MEDIUM)
+    await world.work.edit(incident.id, ALICE, {}, severity=Severity.LOW)
+    await world.work.edit(incident.id, ALICE, {}, severity=Severity.CRITICAL)
+    rows = [msgspec.json.decode(f[b"m"], type=Message) for _, f in await redis.xrange(outbox_key())]
+    assert [(m.kind.value, m.priority.value, m.also) for m in rows] == [
+        ("opened", "P2", ()),
+        ("update", "P0", ("pager", "phone")),
+    ]
+
+
+async def test_one_that_took_in_another_does_not_end_by_itself(redis: Redis, clock: Clock) -> None:
+    world = World.make(redis, clock, plan=ResponsePlan(quiet_ms={"one": HOUR, "two": HOUR}))
+    one = await opened(world, rule="one")
+    two = (await world.incidents.open_or_join(a_finding(2, rule="two"), tell=True)).incident
+    await world.moves.merge(two.id, one.id, ALICE)
+    clock.forward(2 * HOUR)
+    await world.clocks.strike()
+    found = await world.incidents.get(one.id)
+    assert (found.is_open, found.took_in, found.quiet_at) == (True, 1, None)
