@@ -1,6 +1,6 @@
 """Tells people about a finding."""
 
-from actions.incident import Incident
+from actions.incidents.incident import Incident
 from actions.world import World
 from detectors.finding import Finding
 

@@ -1,11 +1,11 @@
 """Blocks the address that a finding is about."""
 
-from actions.block import BlockRequest, BlockResult, Origin, Outcome
-from actions.blocklist import block_id_for
-from actions.incident import Entity, Incident
-from actions.networks import canonical
-from actions.runbook import BRAKE_RULE
-from actions.spared import doubt, spared, tell_instead
+from actions.blocks.block import BlockRequest, BlockResult, Origin, Outcome
+from actions.blocks.blocklist import block_id_for
+from actions.blocks.networks import canonical
+from actions.blocks.spared import doubt, spared, tell_instead
+from actions.incidents.incident import Entity, Incident
+from actions.incidents.runbook import BRAKE_RULE
 from actions.world import World
 from detectors.finding import Finding, Mode, Severity, SubjectKind
 from detectors.timestamps import to_rfc3339

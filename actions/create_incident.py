@@ -1,6 +1,6 @@
 """Makes an incident of a finding that people must deal with, and tells them."""
 
-from actions.incident import Incident
+from actions.incidents.incident import Incident
 from actions.world import World
 from detectors.finding import Finding
 

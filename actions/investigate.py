@@ -5,11 +5,11 @@ from ipaddress import IPv4Network
 import msgspec
 
 from actions.block_ip import blockable
-from actions.dossiers import Dossier, EarlierBlock
-from actions.incident import Incident
-from actions.investigation import LISTED, Subject
-from actions.neighbours import Neighbour
-from actions.networks import network_of, spelled, vicinity
+from actions.blocks.networks import network_of, spelled, vicinity
+from actions.incidents.incident import Incident
+from actions.investigations.dossiers import Dossier, EarlierBlock
+from actions.investigations.investigation import LISTED, Subject
+from actions.investigations.neighbours import Neighbour
 from actions.world import World
 from detectors.finding import Finding, SubjectKind
 
@@ -17,7 +17,7 @@ from detectors.finding import Finding, SubjectKind
 async def run(finding: Finding, incident: Incident, world: World) -> None:
     """Keeps a first dossier with the incident, notes it on the timeline and has the whole one made, once per finding.
 
-    It reads nothing but Redis; investigation_work.py reads the events later. Raises: StorageError.
+    It reads nothing but Redis; investigations/work.py reads the events later. Raises: StorageError.
     """
     value = blockable(finding)
     accounts = dict.fromkeys(e.user for e in incident.evidence + finding.evidence if e.user)

@@ -15,12 +15,13 @@ from typing import Any
 import msgspec
 import structlog
 
-from actions import alert_admin, block_ip, create_incident, investigate, recovery
+from actions import alert_admin, block_ip, create_incident, investigate
+from actions.blocks.spared import judge_again
+from actions.blocks.verified_bots import Claim
 from actions.held import Row, merged_of
-from actions.incident import Incident
+from actions.incidents import recovery
+from actions.incidents.incident import Incident
 from actions.intake import Entries, Intake
-from actions.spared import judge_again
-from actions.verified_bots import Claim
 from actions.world import World
 from detectors.errors import StorageError
 from detectors.finding import TELLING, Action, Finding, Mode

@@ -3,41 +3,41 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from actions.allowlist import Allowlist
 from actions.audit import Audit
-from actions.blocklist import BRAKE_LIMIT, BRAKE_WINDOW_MS, Blocklist
-from actions.channel_health import ChannelHealths
+from actions.blocks.allowlist import Allowlist
+from actions.blocks.blocklist import BRAKE_LIMIT, BRAKE_WINDOW_MS, Blocklist
+from actions.blocks.feed import Feed
+from actions.blocks.networks import Network, NeverBlock
+from actions.blocks.reverse_dns import ReverseDns
+from actions.blocks.reviews import GRACE_MS, Reviews
+from actions.blocks.verified_bots import VerifiedBots
 from actions.counters import Counters, NoCounters
-from actions.dead_letters import DeadLetters
-from actions.dispatch import Dispatcher
-from actions.dossiers import Dossiers
-from actions.feed import Feed
-from actions.incident_clocks import IncidentClocks
-from actions.incident_moves import IncidentMoves
-from actions.incident_record import IncidentRecord
-from actions.incident_work import IncidentWork
-from actions.incidents import Incidents
-from actions.investigation import EventHistory
-from actions.investigations import Investigations
-from actions.letters import Letters
-from actions.maintenance_notices import MaintenanceNotices
-from actions.maintenance_windows import Maintenance
-from actions.message import Channel
-from actions.muting import Muting
-from actions.neighbours import Neighbours
-from actions.networks import Network, NeverBlock
+from actions.delivery.channel_health import ChannelHealths
+from actions.delivery.dead_letters import DeadLetters
+from actions.delivery.dispatch import Dispatcher
+from actions.delivery.letters import Letters
+from actions.delivery.message import Channel
+from actions.delivery.outbox import LogChannel, Outbox
+from actions.delivery.repeats import Repeats
+from actions.delivery.routing import Routes, Timing
+from actions.delivery.sending import Sender
+from actions.incidents.clocks import IncidentClocks
+from actions.incidents.incidents import Incidents
+from actions.incidents.moves import IncidentMoves
+from actions.incidents.record import IncidentRecord
+from actions.incidents.response_plan import ResponsePlan
+from actions.incidents.timeline import Timeline
+from actions.incidents.work import IncidentWork
+from actions.investigations.dossiers import Dossiers
+from actions.investigations.investigation import EventHistory
+from actions.investigations.investigations import Investigations
+from actions.investigations.neighbours import Neighbours
 from actions.observed import Observed
-from actions.outbox import LogChannel, Outbox
-from actions.repeats import Repeats
-from actions.response_plan import ResponsePlan
-from actions.reverse_dns import ReverseDns
-from actions.reviews import GRACE_MS, Reviews
-from actions.routing import Routes, Timing
-from actions.sending import Sender
-from actions.silences import Silences
+from actions.quiet.maintenance_notices import MaintenanceNotices
+from actions.quiet.maintenance_windows import Maintenance
+from actions.quiet.muting import Muting
+from actions.quiet.silences import Silences
 from actions.storage import Client
-from actions.timeline import Timeline
-from actions.verified_bots import VerifiedBots
 from detectors.geo import Geo
 
 

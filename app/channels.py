@@ -29,8 +29,8 @@ from actions.channels.urls import checked_url
 from actions.channels.webhook import SHORTEST_SECRET, WebhookChannel
 from actions.channels.wire import Wire, secrets_in
 from actions.channels.wording import IncidentUrl
-from actions.message import Channel
-from actions.outbox import LogChannel
+from actions.delivery.message import Channel
+from actions.delivery.outbox import LogChannel
 from app.settings import Settings
 from detectors.errors import ConfigError
 

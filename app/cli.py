@@ -9,17 +9,17 @@ from typing import Annotated
 
 import typer
 
-from app.cli_blocks import allow, blocks
-from app.cli_delivery import route
-from app.cli_digest import digest
-from app.cli_incidents import incidents
-from app.cli_investigate import investigate
-from app.cli_notify import notify
-from app.cli_policy import policy
-from app.cli_review import show_statistics, write_report
-from app.cli_silences import maintenance, silence
-from app.cli_simulate import simulate
-from app.cli_tokens import tokens
+from app.commands.blocks import allow, blocks
+from app.commands.delivery import route
+from app.commands.digest import digest
+from app.commands.incidents import incidents
+from app.commands.investigate import investigate
+from app.commands.notify import notify
+from app.commands.policy import policy
+from app.commands.review import show_statistics, write_report
+from app.commands.silences import maintenance, silence
+from app.commands.simulate import simulate
+from app.commands.tokens import tokens
 from detectors.errors import BartizanError
 
 app = typer.Typer(
@@ -81,7 +81,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Check settings, Redis, policy, databases, clock and service; exit 1 where something is wrong."""
-    from app.cli_doctor import examine
+    from app.commands.doctor import examine
 
     raise typer.Exit(examine(as_json=as_json))
 

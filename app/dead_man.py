@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from actions.responder import Responder
 from app.health_check import wait_for_stop
 from app.metrics import Metrics
-from app.policy_dead_man import DeadManSettings, SecretUrl
+from app.policies.dead_man import DeadManSettings, SecretUrl
 from detectors.errors import ConfigError, StorageError
 from detectors.windows import findings_key
 

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 import structlog
 from msgspec.structs import replace
 
-from actions.digest_periods import DigestPlan, Rhythm
-from actions.digest_report import Ahead
-from actions.digest_sender import DigestSender
-from actions.incident import Incident
-from actions.message import MessageKind, message_about
-from actions.routing import When
+from actions.delivery.message import MessageKind, message_about
+from actions.delivery.routing import When
+from actions.digests.periods import DigestPlan, Rhythm
+from actions.digests.report import Ahead
+from actions.digests.sender import DigestSender
+from actions.incidents.incident import Incident
 from app.world import AppWorld
 from detectors.errors import StorageError
 

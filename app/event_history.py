@@ -16,11 +16,11 @@ import hyperscan
 import msgspec
 import structlog
 
-from actions.investigation import EventSummary, Subject
-from actions.investigation_tally import Tally, signs_of
+from actions.investigations.investigation import EventSummary, Subject
+from actions.investigations.tally import Tally, signs_of
 from app.event_search import EventSearch, is_credential
-from app.journal_format import Entry
-from app.journal_reader import MARK_GAP_MS, JournalReader, batch_of
+from app.journal.format import Entry
+from app.journal.reader import MARK_GAP_MS, JournalReader, batch_of
 from detectors.addresses import Networks, client_address
 from detectors.detector import Surroundings
 from detectors.engine import Engine, Site
@@ -32,7 +32,7 @@ from detectors.timestamps import event_time_ms
 CPU_S = 20.0
 """Of one pass, however many are asked about."""
 WALL_S = 120.0
-"""Less than a turn to investigate (actions/investigations.py)."""
+"""Less than a turn to investigate (actions/investigations/investigations.py)."""
 READ_BYTES = 600 * 2**20
 """Compressed; more than the journal holds unless the operator asked for more."""
 LONGEST_REST_S = 0.05

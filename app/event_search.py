@@ -5,8 +5,8 @@ from ipaddress import ip_network
 
 import hyperscan
 
-from actions.investigation import Subject
-from app.journal_format import Entry
+from actions.investigations.investigation import Subject
+from app.journal.format import Entry
 from detectors.addresses import Networks, client_address, subject_of
 from detectors.event import Event
 from detectors.finding import SubjectKind

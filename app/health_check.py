@@ -17,8 +17,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.policy import Policy
-from app.policy_health import HealthCheck
+from app.policies.health import HealthCheck
+from app.policies.policy import Policy
 from detectors.errors import StorageError
 from detectors.event import Batch, Event
 from detectors.timestamps import to_rfc3339

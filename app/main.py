@@ -18,7 +18,7 @@ from app.digests import LOOK_S as DIGESTS_LOOK_S
 from app.digests import digest_look
 from app.embedded_redis import EmbeddedRedis, embedded
 from app.health_check import HealthChecker, wait_for_stop
-from app.journal import Journal
+from app.journal.journal import Journal
 from app.log import configure_logging
 from app.problems import install_problem_handlers
 from app.settings import Settings, load_settings

@@ -20,7 +20,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from actions.channel_health import ChannelHealth
+from actions.delivery.channel_health import ChannelHealth
 from detectors.defaults import DEFAULTS
 from detectors.finding import Action, Mode
 from detectors.roster import DETECTORS, OWN_RULES

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from app.embedded_redis import EmbeddedRedis
 from app.ingest.decode import Decoded, decode_events, decode_lines
-from app.policy import Policy, default_text, load_policy
+from app.policies.policy import Policy, default_text, load_policy
 from app.redis import connect
 from app.replay_changes import compare, difference_table, rule_table
 from app.replay_summary import summary_table

@@ -7,9 +7,9 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from actions.networks import NeverBlock, network_of
-from app.cli_output import printable
-from app.policy import Policy
+from actions.blocks.networks import NeverBlock, network_of
+from app.commands.output import printable
+from app.policies.policy import Policy
 from app.replay_summary import MOST_ROWS
 from detectors.finding import TELLING, Action, Mode, SubjectKind
 from detectors.rule import Rule

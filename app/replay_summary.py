@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from actions.networks import NeverBlock, network_of
-from app.cli_output import printable
+from actions.blocks.networks import NeverBlock, network_of
+from app.commands.output import printable
 from app.durations import format_duration
-from app.policy import Policy
+from app.policies.policy import Policy
 from detectors.finding import Action, Mode
 from detectors.rule import Rule
 from detectors.timestamps import to_rfc3339

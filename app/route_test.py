@@ -5,10 +5,10 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from actions.message import Message, MessageKind
-from actions.routing import LOG, Routes
-from app.policy import Policy
-from app.policy_store import PolicyStore
+from actions.delivery.message import Message, MessageKind
+from actions.delivery.routing import LOG, Routes
+from app.policies.policy import Policy
+from app.policies.store import PolicyStore
 from app.settings import load_settings
 from detectors.errors import ConfigError
 from detectors.finding import PRIORITY_OF, Severity

@@ -20,7 +20,7 @@ from app.channels import check_channels
 from app.embedded_redis import embedded
 from app.log import configure_logging
 from app.metrics import prepare_multiprocess
-from app.policy_store import PolicyStore
+from app.policies.store import PolicyStore
 from app.redis import connected
 from app.settings import PREFIX, Settings
 from app.tokens import TokenStore, ensure_tokens

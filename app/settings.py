@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from actions.reverse_dns import parse_server
+from actions.blocks.reverse_dns import parse_server
 from detectors.addresses import Networks
 from detectors.errors import ConfigError
 

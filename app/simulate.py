@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.cli_api import Api, ApiError
-from app.cli_output import printable
+from app.commands.api import Api, ApiError
+from app.commands.output import printable
 from app.simulation import RULE_OF, AttackKind, attack
 from detectors.timestamps import parse_time, wall_clock_ms
 

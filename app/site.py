@@ -1,6 +1,6 @@
 """What the policy says of the site's paths, for the detectors."""
 
-from app.policy import Policy
+from app.policies.policy import Policy
 from detectors.engine import Site
 
 

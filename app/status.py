@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from actions.incident import PublicUpdate
-from actions.public_status import PublicIncident, PublicStatus
+from actions.incidents.incident import PublicUpdate
+from actions.incidents.public_status import PublicIncident, PublicStatus
 from app.admin.models import Moment
 from app.pages import page, safe_headers, visible
 from app.status_feed import StatusFeed, Write

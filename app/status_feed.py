@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from actions.maintenance import Occurrence
-from actions.public_status import (
+from actions.incidents.public_status import (
     HORIZON_MS,
     PublicIncident,
     PublicIncidents,
@@ -14,6 +13,7 @@ from actions.public_status import (
     StatusPage,
     status_of,
 )
+from actions.quiet.maintenance import Occurrence
 from detectors.errors import StorageError
 
 FRESH_MS = 10_000

@@ -12,26 +12,26 @@ import httpx
 import structlog
 from redis.asyncio import Redis
 
-from actions.area import SERVICE_RULES
+from actions.blocks.networks import NeverBlock
+from actions.blocks.reverse_dns import ReverseDns
 from actions.channels.wire import make_client
-from actions.investigation_work import Investigator
-from actions.message import Channel
-from actions.networks import NeverBlock
-from actions.public_status import PublicIncidents
+from actions.delivery.message import Channel
+from actions.delivery.routing import Routes
+from actions.incidents.public_status import PublicIncidents
+from actions.investigations.work import Investigator
+from actions.quiet.area import SERVICE_RULES
 from actions.responder import Responder
-from actions.reverse_dns import ReverseDns
-from actions.routing import Routes
 from actions.world import World
 from app.auth import TokenTable
 from app.channels import build_channels, check_channels, incident_url_of
 from app.embedded_redis import socket_path
 from app.event_history import JournalHistory
-from app.journal import Journal, journal_folder, open_journal
+from app.journal.journal import Journal, journal_folder, open_journal
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
 from app.metrics import Metrics
-from app.policy import Policy
-from app.policy_store import PolicyStore
+from app.policies.policy import Policy
+from app.policies.store import PolicyStore
 from app.redis import connect
 from app.settings import Settings, fingerprint_key, write_new_private
 from app.site import site_of

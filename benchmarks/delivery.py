@@ -20,9 +20,9 @@ from pathlib import Path
 import msgspec
 from redis.asyncio import Redis
 
-from actions.message import Message, MessageKind
-from actions.response_plan import Campaign, ResponsePlan
-from actions.routing import Routes
+from actions.delivery.message import Message, MessageKind
+from actions.delivery.routing import Routes
+from actions.incidents.response_plan import Campaign, ResponsePlan
 from actions.world import World
 from app.embedded_redis import find_binary
 from detectors.finding import Action, Finding, Mode, Severity, SubjectKind

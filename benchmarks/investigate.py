@@ -9,11 +9,11 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from actions.investigation import Subject
+from actions.investigations.investigation import Subject
 from app.event_history import Budget, JournalHistory
 from app.ingest.decode import decode_events
-from app.journal import JournalWriter
-from app.journal_masking import pack
+from app.journal.journal import JournalWriter
+from app.journal.masking import pack
 from app.main import SWITCH_S
 from benchmarks.ingest import EVENTS
 from benchmarks.traffic import bodies

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.ingest.decode import decode_lines
-from app.policy import load_policy
+from app.policies.policy import load_policy
 from benchmarks.traffic import as_combined, requests
 from detectors.conditions import All, Any, Condition, Not, Op, Test
 from detectors.engine import EVENTS_AT_A_TIME, Engine

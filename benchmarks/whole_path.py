@@ -15,7 +15,7 @@ import msgspec
 
 from app.embedded_redis import EmbeddedRedis
 from app.ingest.decode import decode_lines
-from app.policy import SECTIONS, load_policy
+from app.policies.policy import SECTIONS, load_policy
 from app.redis import connect
 from app.site import site_of
 from benchmarks.ingest import post_all, told_apart

@@ -34,7 +34,7 @@ class Kind(enum.StrEnum):
 
 
 class Rule(msgspec.Struct, frozen=True, cache_hash=True):
-    """One line of the policy, complete with its detector's defaults. Built by app/policy.py."""
+    """One line of the policy, complete with its detector's defaults. Built by app/policies/policy.py."""
 
     name: str
     threshold: int

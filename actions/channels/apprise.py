@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from actions.channels.wording import IncidentUrl, worded
-from actions.message import Letter, Rate
+from actions.delivery.message import Letter, Rate
 from detectors.errors import ConfigError, DeliveryError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import msgspec
 from actions.channels.plain import fitted
 from actions.channels.wire import RefusedError, Wire, bounded_ms
 from actions.channels.wording import IncidentUrl, Wording, worded
-from actions.message import Letter, MessageKind, Rate
+from actions.delivery.message import Letter, MessageKind, Rate
 from detectors.errors import DeliveryError
 from detectors.finding import Severity
 from detectors.timestamps import to_rfc3339

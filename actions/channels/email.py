@@ -21,7 +21,7 @@ from markupsafe import Markup
 from actions.channels.plain import lines, one_line
 from actions.channels.settings import Security
 from actions.channels.wording import IncidentUrl, Wording, worded
-from actions.message import Letter, MessageKind, Rate
+from actions.delivery.message import Letter, MessageKind, Rate
 from detectors.errors import ConfigError, DeliveryError
 from detectors.finding import Priority, Severity
 from detectors.timestamps import to_rfc3339

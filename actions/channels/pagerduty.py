@@ -12,9 +12,9 @@ from actions.channels.plain import one_line
 from actions.channels.settings import PagerDutySeverity
 from actions.channels.wire import Wire
 from actions.channels.wording import IncidentUrl, Wording, worded
-from actions.incident import Incident
-from actions.incident_status import IncidentStatus
-from actions.message import ENDING, Letter, Message, MessageKind, Rate
+from actions.delivery.message import ENDING, Letter, Message, MessageKind, Rate
+from actions.incidents.incident import Incident
+from actions.incidents.status import IncidentStatus
 from detectors.finding import Priority, Severity
 from detectors.timestamps import to_rfc3339
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from actions.message import Rate
+from actions.delivery.message import Rate
 from detectors.errors import ConfigError
 from detectors.finding import Priority
 

@@ -8,7 +8,7 @@ import msgspec
 from actions.channels.plain import fitted
 from actions.channels.wire import Wire
 from actions.channels.wording import IncidentUrl, Wording, worded
-from actions.message import Letter, Rate
+from actions.delivery.message import Letter, Rate
 from detectors.errors import DeliveryError
 
 LONGEST_TEXT = 3_000

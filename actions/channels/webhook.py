@@ -14,7 +14,7 @@ import msgspec
 from actions.channels.plain import fitted
 from actions.channels.wire import Wire
 from actions.channels.wording import IncidentUrl, worded
-from actions.message import Letter, Rate
+from actions.delivery.message import Letter, Rate
 
 TIMESTAMP, SIGNATURE, DELIVERY = "Bartizan-Timestamp", "Bartizan-Signature", "Bartizan-Delivery"
 LONGEST_AGE_S = 300

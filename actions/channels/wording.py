@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from actions.channels.plain import lines, one_line
-from actions.incident import Incident
-from actions.message import Letter, Message, MessageKind
+from actions.delivery.message import Letter, Message, MessageKind
+from actions.incidents.incident import Incident
 from detectors.finding import Priority, Severity
 from detectors.sentence import duration
 from detectors.timestamps import to_rfc3339

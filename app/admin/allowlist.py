@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import model_validator
 
-from actions.block import AllowEntry
+from actions.blocks.block import AllowEntry
 from app.admin.access import Admin, Viewer, World, admin_router, naming
 from app.admin.block_models import BlockModel, block_model
 from app.admin.models import (

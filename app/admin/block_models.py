@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import Field, model_validator
 
-from actions.block import Block, BlockStatus, Origin, Review
-from actions.reviews import allowed_actions
+from actions.blocks.block import Block, BlockStatus, Origin, Review
+from actions.blocks.reviews import allowed_actions
 from app.admin.incident_models import EvidenceModel, IncidentModel
 from app.admin.models import (
     MOST_AT_ONCE,

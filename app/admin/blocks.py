@@ -5,11 +5,20 @@ from typing import Annotated
 from fastapi import Query
 
 from actions.audit import Actor
-from actions.block import AllowEntry, Block, BlockFilter, BlockRequest, BlockStatus, Origin, Outcome, Review
-from actions.blocklist import new_block_id
+from actions.blocks.block import (
+    AllowEntry,
+    Block,
+    BlockFilter,
+    BlockRequest,
+    BlockStatus,
+    Origin,
+    Outcome,
+    Review,
+)
+from actions.blocks.blocklist import new_block_id
+from actions.blocks.networks import holds, network_of
 from actions.errors import ConflictError, RefusedError, UnknownError
-from actions.incident import Incident
-from actions.networks import holds, network_of
+from actions.incidents.incident import Incident
 from app.admin.access import OwnAddress, Responder, Viewer, World, admin_router, naming
 from app.admin.block_models import (
     BlockInput,

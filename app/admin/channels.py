@@ -5,8 +5,8 @@ import secrets
 import structlog
 
 from actions.channels.settings import ChannelSettings, ChannelType, LogSettings
+from actions.delivery.message import Letter, Message, MessageKind
 from actions.errors import UnknownError
-from actions.message import Letter, Message, MessageKind
 from app.admin.access import Admin, Viewer, World, admin_router
 from app.admin.models import Output, Page, problems
 from app.world import AppWorld

@@ -2,11 +2,11 @@
 
 from datetime import date
 
-from actions.digest_periods import Period, Rhythm
-from actions.digest_rendering import page_of_digest, text_of_digest
-from actions.digest_report import Digest
-from actions.digest_sections import headline
-from actions.incident_status import IncidentStatus, Verdict
+from actions.digests.periods import Period, Rhythm
+from actions.digests.rendering import page_of_digest, text_of_digest
+from actions.digests.report import Digest
+from actions.digests.sections import headline
+from actions.incidents.status import IncidentStatus, Verdict
 from app.admin.models import Moment, Output
 from app.admin.statistics_models import StatisticsModel
 from detectors.finding import Priority

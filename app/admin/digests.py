@@ -8,9 +8,9 @@ from fastapi import Query
 from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from actions.digest_periods import Period, Rhythm, latest_over, period_of
-from actions.digest_rendering import page_of_digest, text_of_digest
-from actions.digest_sections import headline
+from actions.digests.periods import Period, Rhythm, latest_over, period_of
+from actions.digests.rendering import page_of_digest, text_of_digest
+from actions.digests.sections import headline
 from app.admin.access import Admin, Viewer, World, admin_router, naming
 from app.admin.digest_models import DigestModel, digest_model
 from app.admin.models import problems

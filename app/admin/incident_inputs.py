@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import Header
 from pydantic import Field, StringConstraints
 
-from actions.incident_status import Verdict
+from actions.incidents.status import Verdict
 from app.admin.models import Input, Note, TimeText
 from app.problems import ProblemError
 from detectors.finding import Priority, Severity

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from actions.dossiers import Dossier
-from actions.incident import Incident
-from actions.incident_status import IncidentStatus, Verdict, allowed_actions
-from actions.runbook import runbook_of
+from actions.incidents.incident import Incident
+from actions.incidents.runbook import runbook_of
+from actions.incidents.status import IncidentStatus, Verdict, allowed_actions
+from actions.investigations.dossiers import Dossier
 from app.admin.models import Data, Moment, Output
 from detectors.finding import Evidence, Priority, Severity
 

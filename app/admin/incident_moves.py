@@ -5,8 +5,8 @@ from starlette.responses import Response
 
 from actions.audit import Actor
 from actions.errors import ConflictError, StaleError
-from actions.incident import Incident
-from actions.incident_status import Move, Verdict
+from actions.incidents.incident import Incident
+from actions.incidents.status import Move, Verdict
 from app.admin.access import Responder, World, admin_router, naming
 from app.admin.incident_inputs import IfMatch, MergeInput, MoveInput, VerdictInput, version_in
 from app.admin.incident_models import IncidentModel, etag_of, incident_model

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from actions.incident import Incident
+from actions.incidents.incident import Incident
 from app.admin.access import Responder, World, admin_router, naming
 from app.admin.incident_inputs import (
     CheckInput,

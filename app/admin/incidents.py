@@ -1,14 +1,14 @@
-"""Incidents: listed, shown, commented. Moved on: incident_moves.py; worked on: incident_work.py."""
+"""Incidents: listed, shown, commented. Moved on: incidents/moves.py; worked on: incidents/work.py."""
 
 from typing import Annotated
 
 from fastapi import Header, Query
 from starlette.responses import Response
 
-from actions.incident import Entity
-from actions.incident_filter import IncidentFilter
-from actions.incident_status import IncidentStatus
-from actions.reported import report
+from actions.incidents.filters import IncidentFilter
+from actions.incidents.incident import Entity
+from actions.incidents.reported import report
+from actions.incidents.status import IncidentStatus
 from app.admin.access import Responder, Viewer, World, admin_router, naming
 from app.admin.incident_inputs import CommentInput, ReportInput
 from app.admin.incident_models import (

@@ -8,11 +8,11 @@ from fastapi import Query
 from pydantic import StringConstraints
 from starlette.responses import Response
 
-from actions.dossiers import Dossier
 from actions.errors import UnknownError
-from actions.incident import Incident
-from actions.investigation import Subject
-from actions.investigation_page import markdown_of
+from actions.incidents.incident import Incident
+from actions.investigations.dossiers import Dossier
+from actions.investigations.investigation import Subject
+from actions.investigations.page import markdown_of
 from app.admin.access import Responder, Viewer, World, admin_router, naming
 from app.admin.models import Data, Input, Moment, Output, problems
 from app.world import AppWorld

@@ -6,14 +6,14 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field, StringConstraints
 
-from actions.maintenance import LONGEST_NOTICE_MS, Occurrence, Window, active, following
-from actions.maintenance_windows import LONGEST_NAME
+from actions.quiet.maintenance import LONGEST_NOTICE_MS, Occurrence, Window, active, following
+from actions.quiet.maintenance_windows import LONGEST_NAME
 from app.admin.access import Responder, Viewer, World, admin_router, naming
 from app.admin.matcher_models import Length, MatcherModel, Matchers
 from app.admin.models import Moment, Output, Page, Reason, TimeText, problems
 from app.admin.silences import EndInput
 from app.durations import format_duration, parse_duration
-from app.policy_maintenance import MOST_CHANNELS, schedule_text
+from app.policies.maintenance import MOST_CHANNELS, schedule_text
 from app.problems import ProblemError
 from detectors.timestamps import parse_time
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from actions.matchers import LONGEST_VALUE, MOST_MATCHERS, MOST_VALUES, Matcher, MatchField
+from actions.quiet.matchers import LONGEST_VALUE, MOST_MATCHERS, MOST_VALUES, Matcher, MatchField
 from app.admin.models import Input, Output
 from app.durations import parse_duration
 

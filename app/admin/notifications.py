@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
-from actions.message import MessageKind
-from actions.outbox import DeliveryStatus
+from actions.delivery.message import MessageKind
+from actions.delivery.outbox import DeliveryStatus
 from app.admin.access import Responder, Viewer, World, admin_router, naming
 from app.admin.models import DEFAULT_PAGE, Cursor, Input, Limit, Moment, Output, Page, Reason, problems
 from detectors.finding import Priority, Severity

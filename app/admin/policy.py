@@ -6,13 +6,13 @@ from typing import Annotated
 import msgspec
 from pydantic import Field
 
-from actions.verified_bots import OnDnsFailure
+from actions.blocks.verified_bots import OnDnsFailure
 from app.admin.access import Admin, Viewer, World, admin_router
 from app.admin.models import Input, Output, Reason, problems
 from app.durations import format_duration
-from app.policy import Policy, load_policy, threshold_text
-from app.policy_explained import explained
-from app.policy_tests import check_examples, failure_of, run_examples
+from app.policies.explained import explained
+from app.policies.policy import Policy, load_policy, threshold_text
+from app.policies.tests import check_examples, failure_of, run_examples
 from detectors.condition_words import describe
 from detectors.errors import ConfigError
 from detectors.finding import Action, Mode, Severity, SubjectKind
@@ -108,6 +108,8 @@ class PolicyModel(Output):
     """How often it signals, and where its address stands; empty where it does not."""
     status_page: str
     """Title, components and what it says of maintenance; empty where all is as by default."""
+    people: dict[str, tuple[str, ...]]
+    """Who answers how fast, and who is told what: sentences by the policy's key."""
     sigma: SigmaModel | None = None
     error: str | None = None
     """Why a newer version of the file was not taken up; null where there is none."""
@@ -202,9 +204,16 @@ def _changes(old: Policy, new: Policy) -> list[str]:
     for name in before.keys() & after.keys():
         was, is_now = before[name].model_dump(mode="json"), after[name].model_dump(mode="json")
         lines += [f"{name}: {key} {was[key]} -> {is_now[key]}" for key in was if was[key] != is_now[key]]
-    was, is_now = (asdict(explained(policy)) for policy in (old, new))
+    was, is_now = (_flat(policy) for policy in (old, new))
     lines += [f"{key}: {_shown(was[key])} -> {_shown(is_now[key])}" for key in was if was[key] != is_now[key]]
     return sorted(lines)
+
+
+def _flat(policy: Policy) -> dict[str, object]:
+    """What holds for all rules alike, by key."""
+    found = asdict(explained(policy))
+    people: dict[str, object] = found.pop("people")
+    return {**found, **people}
 
 
 def _shown(value: object) -> str:

@@ -7,12 +7,12 @@ import msgspec
 from fastapi import Query
 from starlette.responses import Response
 
-from actions.incident import Incident
-from actions.incident_filter import IncidentFilter
+from actions.incidents.filters import IncidentFilter
+from actions.incidents.incident import Incident
+from actions.incidents.response_times import statistics_of
+from actions.incidents.review import Review, review_of
+from actions.incidents.review_sections import Section, heading_of, sections_of, summary_of
 from actions.markdown import escaped, table
-from actions.response_times import statistics_of
-from actions.review import Review, review_of
-from actions.review_sections import Section, heading_of, sections_of, summary_of
 from app.admin.access import Viewer, World, admin_router, naming
 from app.admin.models import problems, with_times
 from app.admin.statistics_models import WindowStatisticsModel

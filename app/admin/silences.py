@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import model_validator
 
-from actions.silences import Silence, SilenceState
+from actions.quiet.silences import Silence, SilenceState
 from app.admin.access import Responder, Viewer, World, admin_router, naming
 from app.admin.matcher_models import Length, MatcherModel, Matchers
 from app.admin.models import Input, Moment, Note, Output, Page, Reason, TimeText, problems

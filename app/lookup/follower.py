@@ -7,10 +7,10 @@ from typing import Protocol
 
 import structlog
 
-from actions.block import AllowEntry
-from actions.block import Change as StoredChange
-from actions.block import Decision as StoredDecision
-from actions.feed import Changes, Snapshot
+from actions.blocks.block import AllowEntry
+from actions.blocks.block import Change as StoredChange
+from actions.blocks.block import Decision as StoredDecision
+from actions.blocks.feed import Changes, Snapshot
 from app.lookup.feed import Feed
 from app.lookup.table import Allowed, Decision, Table
 from app.lookup.wire import Change, Disallowed, Removed, WireDecision, make_decision
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class Source(Protocol):
-    """What is followed: actions/feed.py."""
+    """What is followed: actions/blocks/feed.py."""
 
     async def snapshot(self) -> Snapshot: ...
 

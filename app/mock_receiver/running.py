@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import typer
 import uvicorn
 
-from app.cli_output import printable
+from app.commands.output import printable
 from app.mock_receiver.receiver import Receiver
 from app.mock_receiver.smtp import mail_server
 from app.mock_receiver.verdict import Received

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.durations import UNITS_MS
-from app.policy_rules import LONGEST_WINDOW_MS, MAX_THRESHOLD, MOST_BY_KIND, SHORTEST_WINDOW_MS
+from app.policies.rules import LONGEST_WINDOW_MS, MAX_THRESHOLD, MOST_BY_KIND, SHORTEST_WINDOW_MS
 from app.sigma.fields import FIELDS, GROUPS
 from app.sigma.logic import any_of
 from app.sigma.refusal import Refused, shown

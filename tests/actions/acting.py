@@ -5,8 +5,8 @@ from typing import ClassVar
 import msgspec
 
 from actions.audit import Actor
-from actions.block import BlockRequest, Origin
-from actions.message import Letter, Message, Rate
+from actions.blocks.block import BlockRequest, Origin
+from actions.delivery.message import Letter, Message, Rate
 from detectors.finding import Action, Evidence, Finding, Mode, Severity, SubjectKind
 
 NOON = 1_795_000_000_000

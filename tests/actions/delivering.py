@@ -4,11 +4,11 @@ import msgspec
 from acting import NOON, Clock, Ear, Tally, a_finding
 from redis.asyncio import Redis
 
-from actions.incident import Incident
-from actions.message import Message, MessageKind
-from actions.outbox import Notification
-from actions.response_plan import Campaign, ResponsePlan
-from actions.routing import Routes, Timing
+from actions.delivery.message import Message, MessageKind
+from actions.delivery.outbox import Notification
+from actions.delivery.routing import Routes, Timing
+from actions.incidents.incident import Incident
+from actions.incidents.response_plan import Campaign, ResponsePlan
 from actions.world import World
 from detectors.finding import PRIORITY_OF, Severity
 

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 from acting import MINUTE, NOON, a_finding
 
-from actions.incident import Incident
-from actions.incident_changes import opened_by
-from actions.message import Letter, Message, MessageKind, message_about
-from actions.response_plan import ResponsePlan
+from actions.delivery.message import Letter, Message, MessageKind, message_about
+from actions.incidents.changes import opened_by
+from actions.incidents.incident import Incident
+from actions.incidents.response_plan import ResponsePlan
 from app.mock_receiver.receiver import Receiver
 from detectors.finding import Priority, Severity
 

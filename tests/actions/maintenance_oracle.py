@@ -4,7 +4,7 @@ import calendar
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from actions.maintenance import Range, Schedule
+from actions.quiet.maintenance import Range, Schedule
 
 MINUTE_MS = 60_000
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from actions.reverse_dns import Confirmed, DnsAnswer, ReverseDns
+from actions.blocks.reverse_dns import Confirmed, DnsAnswer, ReverseDns
 
 GOOGLEBOT = "203.0.113.9"
 GOOGLEBOT_V6 = ("2001:db8:4801:10::1", "2001:db8:4801:10::2")

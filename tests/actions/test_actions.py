@@ -7,15 +7,15 @@ from acting import ALICE, DAY, HOUR, IP, NOON, Clock, Ear, Tally, a_finding, a_m
 from redis.asyncio import Redis
 
 from actions import alert_admin, block_ip, create_incident, investigate
-from actions.block import BlockStatus, Outcome
 from actions.block_ip import blockable
-from actions.dossiers import dossier_key
-from actions.incident import Entity, Entry, Incident
-from actions.incident_filter import IncidentFilter
-from actions.message import MessageKind
-from actions.neighbours import NEAR_KEPT, NEAR_TTL_MS, near_key, vicinity
-from actions.runbook import BRAKE_RULE, runbook_of
-from actions.timeline import INCIDENT_TTL_MS
+from actions.blocks.block import BlockStatus, Outcome
+from actions.delivery.message import MessageKind
+from actions.incidents.filters import IncidentFilter
+from actions.incidents.incident import Entity, Entry, Incident
+from actions.incidents.runbook import BRAKE_RULE, runbook_of
+from actions.incidents.timeline import INCIDENT_TTL_MS
+from actions.investigations.dossiers import dossier_key
+from actions.investigations.neighbours import NEAR_KEPT, NEAR_TTL_MS, near_key, vicinity
 from actions.world import World
 from detectors.finding import Evidence, Finding, Mode, Priority, Severity, SubjectKind
 from detectors.geo import Geo

@@ -6,11 +6,11 @@ import pytest
 from acting import ALICE, DAY, HOUR, IP, MINUTE, NOON, Clock, a_manual, a_request
 from redis.asyncio import Redis
 
-from actions.block import BlockFilter, BlockStatus, Origin, Outcome, Review
-from actions.block_keys import HISTORY_LENGTH, HISTORY_TTL_MS, KEPT_MS, STRIKES_TTL_MS, block_key, blocks_key
-from actions.blocklist import block_id_for, new_block_id
+from actions.blocks.block import BlockFilter, BlockStatus, Origin, Outcome, Review
+from actions.blocks.blocklist import block_id_for, new_block_id
+from actions.blocks.keys import HISTORY_LENGTH, HISTORY_TTL_MS, KEPT_MS, STRIKES_TTL_MS, block_key, blocks_key
+from actions.blocks.networks import NeverBlock
 from actions.errors import UnknownError
-from actions.networks import NeverBlock
 from actions.world import World
 
 

@@ -9,13 +9,13 @@ from crashes import Fault, crash_at_each_step
 from redis.asyncio import Redis
 from test_responder import put
 
-from actions.campaigns import NEWS_LIMIT, NEWS_WINDOW_MS, members_key, news_key
-from actions.incident import Incident
-from actions.incident_status import IncidentStatus, Move, Verdict
-from actions.message import Message
-from actions.outbox import outbox_key
+from actions.delivery.message import Message
+from actions.delivery.outbox import outbox_key
+from actions.incidents.campaigns import NEWS_LIMIT, NEWS_WINDOW_MS, members_key, news_key
+from actions.incidents.incident import Incident
+from actions.incidents.response_plan import ResponsePlan
+from actions.incidents.status import IncidentStatus, Move, Verdict
 from actions.responder import Responder
-from actions.response_plan import ResponsePlan
 from actions.world import World
 from detectors.finding import Action, Finding, Priority, Severity, SubjectKind
 

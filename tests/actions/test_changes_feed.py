@@ -6,9 +6,9 @@ import pytest
 from acting import ALICE, IP, a_manual, a_request
 from redis.asyncio import Redis
 
-from actions import feed
-from actions.block_keys import changes_key
-from actions.feed import Feed
+from actions.blocks import feed
+from actions.blocks.feed import Feed
+from actions.blocks.keys import changes_key
 from actions.world import World
 
 

@@ -10,7 +10,7 @@ from wires import a_channel, answering, client_of, reply
 from actions.channels.discord import discord_body
 from actions.channels.plain import width
 from actions.channels.wording import worded
-from actions.message import Letter, MessageKind
+from actions.delivery.message import Letter, MessageKind
 from app.mock_receiver.receiver import Receiver
 from detectors.errors import DeliveryError
 

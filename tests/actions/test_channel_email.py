@@ -13,7 +13,7 @@ from letters import TRICKS, a_group, a_hostile, a_letter, a_message, an_incident
 from mail_servers import PASSWORD, Inbox, a_mail_channel, listening, mail_server, server_context
 
 from actions.channels.settings import Security
-from actions.message import Letter, MessageKind
+from actions.delivery.message import Letter, MessageKind
 from app.mock_receiver.smtp import checked
 from detectors.errors import ConfigError, DeliveryError
 from detectors.finding import Priority, Severity

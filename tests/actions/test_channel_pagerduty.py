@@ -9,8 +9,8 @@ from wires import BASE, a_channel, client_of
 from actions.channels.pagerduty import LARGEST_BYTES, PagerDutyChannel, encoded
 from actions.channels.settings import DEFAULT_SEVERITIES, PagerDutySeverity
 from actions.channels.wire import Wire
-from actions.incident import IncidentStatus
-from actions.message import Letter, MessageKind
+from actions.delivery.message import Letter, MessageKind
+from actions.incidents.incident import IncidentStatus
 from app.mock_receiver.receiver import Receiver
 from detectors.finding import PRIORITY_OF, Priority, Severity
 

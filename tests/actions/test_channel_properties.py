@@ -9,7 +9,7 @@ from letters import a_hostile, a_letter, a_message, a_receiver
 from mail_servers import a_mail_channel
 from wires import a_channel, client_of
 
-from actions.message import Letter, MessageKind
+from actions.delivery.message import Letter, MessageKind
 from app.mock_receiver.receiver import Receiver
 from app.mock_receiver.smtp import checked
 

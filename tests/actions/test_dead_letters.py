@@ -7,8 +7,8 @@ from acting import ALICE, Clock, Ear
 from delivering import a_message, a_world, opened, write
 from redis.asyncio import Redis
 
+from actions.delivery.message import MessageKind
 from actions.errors import ConflictError, UnknownError
-from actions.message import MessageKind
 from actions.world import World
 from detectors.errors import DeliveryError
 

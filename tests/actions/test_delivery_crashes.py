@@ -8,9 +8,9 @@ from crashes import Fault, crash_at_each_step
 from delivering import a_message, a_world, deliveries, lines, opened, write
 from redis.asyncio import Redis
 
-from actions.dispatch import GROUP
-from actions.letters import keys_of, outbox_key
-from actions.message import MessageKind
+from actions.delivery.dispatch import GROUP
+from actions.delivery.letters import keys_of, outbox_key
+from actions.delivery.message import MessageKind
 from actions.storage import ensure_group
 from actions.world import World
 from detectors.errors import DeliveryError

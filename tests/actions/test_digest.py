@@ -7,12 +7,13 @@ import pytest
 from acting import DAY, MINUTE, Clock, Ear, a_finding, a_manual, a_request
 from redis.asyncio import Redis
 
-from actions import digest as digests
 from actions.audit import Actor
-from actions.digest import digest_of
-from actions.digest_periods import Period, Rhythm, period_of
-from actions.digest_rendering import html_of_digest, message_of, page_of_digest, text_of_digest
-from actions.digest_report import (
+from actions.delivery.message import MessageKind
+from actions.digests import digest as digests
+from actions.digests.digest import digest_of
+from actions.digests.periods import Period, Rhythm, period_of
+from actions.digests.rendering import html_of_digest, message_of, page_of_digest, text_of_digest
+from actions.digests.report import (
     Account,
     Ahead,
     Attacker,
@@ -24,10 +25,9 @@ from actions.digest_report import (
     RuleBlocks,
     Tally,
 )
-from actions.digest_sections import headline, percent, shown
-from actions.incident import Entity, Incident
-from actions.incident_status import Move, Verdict
-from actions.message import MessageKind
+from actions.digests.sections import headline, percent, shown
+from actions.incidents.incident import Entity, Incident
+from actions.incidents.status import Move, Verdict
 from actions.world import World
 from detectors.errors import DeliveryError
 from detectors.finding import Priority, Severity

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from actions.digest_periods import (
+from actions.digests.periods import (
     Period,
     Rhythm,
     Schedule,

@@ -9,10 +9,10 @@ from acting import ALICE, DAY, HOUR, MINUTE, Clock, a_finding
 from crashes import Fault, crash_at_each_step
 from redis.asyncio import Redis
 
-from actions.digest_periods import DigestPlan, Rhythm, Schedule, period_of
-from actions.digest_sender import MARK_TTL_MS, DigestSender, digest_key
+from actions.delivery.message import Message, MessageKind
+from actions.digests.periods import DigestPlan, Rhythm, Schedule, period_of
+from actions.digests.sender import MARK_TTL_MS, DigestSender, digest_key
 from actions.errors import ConflictError
-from actions.message import Message, MessageKind
 from actions.storage import act_key
 from actions.world import World
 from detectors.errors import StorageError

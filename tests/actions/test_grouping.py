@@ -5,10 +5,10 @@ from acting import ALICE, HOUR, MINUTE, Clock, Ear
 from delivering import a_message, a_world, deliveries, lines, opened, write
 from redis.asyncio import Redis
 
-from actions.incident_status import Move, Verdict
-from actions.letters import MESSAGES_KEPT, keys_of
-from actions.message import Message, MessageKind
-from actions.routing import Timing
+from actions.delivery.letters import MESSAGES_KEPT, keys_of
+from actions.delivery.message import Message, MessageKind
+from actions.delivery.routing import Timing
+from actions.incidents.status import Move, Verdict
 from detectors.finding import Priority
 
 SECOND = 1_000

@@ -8,12 +8,12 @@ from acting import ALICE, HOUR, MINUTE, NOON, Clock, Ear, a_finding
 from crashes import Fault, crash_at_each_step
 from redis.asyncio import Redis
 
-from actions.incident import Incident
-from actions.incident_keys import incidents_key
-from actions.incident_status import IncidentStatus, Move, Verdict
-from actions.message import Message
-from actions.outbox import outbox_key
-from actions.response_plan import Grade, Level, ResponsePlan, Step
+from actions.delivery.message import Message
+from actions.delivery.outbox import outbox_key
+from actions.incidents.incident import Incident
+from actions.incidents.keys import incidents_key
+from actions.incidents.response_plan import Grade, Level, ResponsePlan, Step
+from actions.incidents.status import IncidentStatus, Move, Verdict
 from actions.world import World
 from detectors.finding import Priority, Severity
 

@@ -5,12 +5,12 @@ import pytest
 from acting import ALICE, DAY, HOUR, MINUTE, NOON, Clock, a_finding
 from redis.asyncio import Redis
 
+from actions.delivery.message import Message
+from actions.delivery.outbox import outbox_key
 from actions.errors import ConflictError, StaleError, UnknownError
-from actions.incident import FOLLOW_UPS_KEPT, Incident
-from actions.incident_status import IncidentStatus, Move, Verdict
-from actions.message import Message
-from actions.outbox import outbox_key
-from actions.response_plan import Level, ResponsePlan
+from actions.incidents.incident import FOLLOW_UPS_KEPT, Incident
+from actions.incidents.response_plan import Level, ResponsePlan
+from actions.incidents.status import IncidentStatus, Move, Verdict
 from actions.world import World
 from detectors.finding import Priority, Severity
 

@@ -10,16 +10,16 @@ from acting import ALICE, HOUR, IP, MINUTE, NOON, Clock, Tally, a_finding
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
+from actions.delivery.message import Message, MessageKind
+from actions.delivery.outbox import outbox_key
 from actions.errors import ConflictError, StaleError, UnknownError
-from actions.incident import Entity, Incident
-from actions.incident_filter import IncidentFilter
-from actions.incident_keys import incident_key, incidents_key
-from actions.incident_record import JOINS_NOTED
-from actions.incident_status import OPEN, IncidentStatus, Move, Verdict, allowed_actions
-from actions.message import Message, MessageKind
-from actions.outbox import outbox_key
+from actions.incidents.filters import IncidentFilter
+from actions.incidents.incident import Entity, Incident
+from actions.incidents.keys import incident_key, incidents_key
+from actions.incidents.record import JOINS_NOTED
+from actions.incidents.status import OPEN, IncidentStatus, Move, Verdict, allowed_actions
+from actions.incidents.timeline import INCIDENT_TTL_MS, timeline_key
 from actions.storage import DONE_TTL_MS
-from actions.timeline import INCIDENT_TTL_MS, timeline_key
 from actions.world import World
 from detectors.finding import Priority, Severity, SubjectKind
 

@@ -6,12 +6,12 @@ from acting import ALICE, MINUTE, Clock, Ear, a_finding
 from delivering import a_world, lines, opened
 from redis.asyncio import Redis
 
-from actions.incident import Entity, Incident
-from actions.incident_status import Move, Verdict
-from actions.message import Letter, MessageKind
-from actions.reported import report
-from actions.response_plan import Level, ResponsePlan
-from actions.routing import Route, Routes
+from actions.delivery.message import Letter, MessageKind
+from actions.delivery.routing import Route, Routes
+from actions.incidents.incident import Entity, Incident
+from actions.incidents.reported import report
+from actions.incidents.response_plan import Level, ResponsePlan
+from actions.incidents.status import Move, Verdict
 from actions.world import World
 from detectors.finding import Severity
 

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from acting import HOUR, IP, MINUTE, NOON
 
-from actions.block import AllowEntry
-from actions.dossiers import Dossier, EarlierBlock
-from actions.investigation import MINUTES_LISTED, AttackSeen, EventSummary, Notable, Tallied
-from actions.investigation_steps import next_steps, shared_by
-from actions.investigation_tally import FOLDED, MOST_DISTINCT, Signs, Tally, of_evidence
-from actions.neighbours import Alike, Neighbour
+from actions.blocks.block import AllowEntry
+from actions.investigations.dossiers import Dossier, EarlierBlock
+from actions.investigations.investigation import MINUTES_LISTED, AttackSeen, EventSummary, Notable, Tallied
+from actions.investigations.neighbours import Alike, Neighbour
+from actions.investigations.steps import next_steps, shared_by
+from actions.investigations.tally import FOLDED, MOST_DISTINCT, Signs, Tally, of_evidence
 from detectors.event import Event
 from detectors.finding import Evidence
 

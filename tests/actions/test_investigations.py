@@ -11,15 +11,12 @@ from crashes import Fault, crash_at_each_step
 from redis.asyncio import Redis
 
 from actions import investigate
-from actions.block import Block
-from actions.dossiers import LARGEST_BYTES, Dossier, encoded
+from actions.blocks.block import Block
 from actions.errors import UnknownError
-from actions.incident import Incident
-from actions.investigation import EventSummary, Subject, Tallied
-from actions.investigation_page import markdown_of
-from actions.investigation_tally import Signs, Tally
-from actions.investigation_work import Investigator
-from actions.investigations import (
+from actions.incidents.incident import Incident
+from actions.investigations.dossiers import LARGEST_BYTES, Dossier, encoded
+from actions.investigations.investigation import EventSummary, Subject, Tallied
+from actions.investigations.investigations import (
     AGAIN_MS,
     DELAY_MS,
     KEPT_MS,
@@ -30,6 +27,9 @@ from actions.investigations import (
     investigation_key,
     queue_key,
 )
+from actions.investigations.page import markdown_of
+from actions.investigations.tally import Signs, Tally
+from actions.investigations.work import Investigator
 from actions.world import World
 from detectors.event import Event
 from detectors.finding import Finding

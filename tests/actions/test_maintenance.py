@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actions.maintenance import Range, Schedule, Window, active, has_a_day, next_occurrence, occurrences
+from actions.quiet.maintenance import Range, Schedule, Window, active, has_a_day, next_occurrence, occurrences
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

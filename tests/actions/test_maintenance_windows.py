@@ -9,13 +9,13 @@ from acting import ALICE, DAY, HOUR, MINUTE, NOON, Clock, Tally
 from crashes import Fault, crash_at_each_step
 from redis.asyncio import Redis
 
-from actions import maintenance_windows as module
+from actions.delivery.message import Message, MessageKind
+from actions.delivery.outbox import outbox_key
 from actions.errors import ConflictError, UnknownError
-from actions.maintenance import Schedule, Window
-from actions.maintenance_notices import NoticeSettings
-from actions.maintenance_windows import maintenance_key
-from actions.message import Message, MessageKind
-from actions.outbox import outbox_key
+from actions.quiet import maintenance_windows as module
+from actions.quiet.maintenance import Schedule, Window
+from actions.quiet.maintenance_notices import NoticeSettings
+from actions.quiet.maintenance_windows import maintenance_key
 from actions.world import World
 
 START = NOON - NOON % HOUR

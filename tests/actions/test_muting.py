@@ -6,10 +6,10 @@ import pytest
 from acting import ALICE, HOUR, MINUTE, NOON, Clock
 from redis.asyncio import Redis
 
-from actions.area import Area, area_of
-from actions.maintenance import Window
-from actions.matchers import Matcher, MatchField, match, matchers_as_text
-from actions.message import Message, MessageKind
+from actions.delivery.message import Message, MessageKind
+from actions.quiet.area import Area, area_of
+from actions.quiet.maintenance import Window
+from actions.quiet.matchers import Matcher, MatchField, match, matchers_as_text
 from actions.world import World
 from detectors.errors import StorageError
 from detectors.finding import PRIORITY_OF, Severity

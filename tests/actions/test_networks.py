@@ -2,7 +2,7 @@
 
 import pytest
 
-from actions.networks import NeverBlock, around, canonical, holds, is_too_wide, network_of
+from actions.blocks.networks import NeverBlock, around, canonical, holds, is_too_wide, network_of
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from acting import ALICE, Clock, Ear, Tally, a_finding
 from delivering import a_message, a_world, deliveries, lines, log_of, opened, write
 from redis.asyncio import Redis
 
-from actions.dispatch import GROUP
-from actions.incident_status import Move, Verdict
-from actions.letters import keys_of
-from actions.message import Message, MessageKind
-from actions.outbox import LogChannel, notifications_key, outbox_key
-from actions.routing import Routes, Timing
-from actions.runbook import runbook_of
+from actions.delivery.dispatch import GROUP
+from actions.delivery.letters import keys_of
+from actions.delivery.message import Message, MessageKind
+from actions.delivery.outbox import LogChannel, notifications_key, outbox_key
+from actions.delivery.routing import Routes, Timing
+from actions.incidents.runbook import runbook_of
+from actions.incidents.status import Move, Verdict
 from actions.storage import ensure_group
 from actions.world import World
 from detectors.finding import Severity

@@ -7,11 +7,11 @@ import pytest
 from acting import IP, MINUTE, NOON
 from redis.asyncio import Redis
 
-from actions.block import BlockStatus
+from actions.blocks.block import BlockStatus
 from actions.responder import Responder
 from actions.world import World
 from app.ingest.decode import decode_events
-from app.policy import load_policy
+from app.policies.policy import load_policy
 from app.replay import replay
 from detectors.engine import Engine
 from detectors.event import Batch

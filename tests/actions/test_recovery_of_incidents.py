@@ -7,17 +7,17 @@ import pytest
 from acting import ALICE, MINUTE, NOON, Clock, Ear, Tally, a_finding
 from redis.asyncio import Redis
 
-from actions import recovery
 from actions.audit import SYSTEM
+from actions.delivery.message import Message
+from actions.delivery.routing import Routes
 from actions.errors import ConflictError
-from actions.incident import Incident
-from actions.incident_filter import IncidentFilter
-from actions.incident_status import IncidentStatus, Move, Verdict
-from actions.message import Message
-from actions.recovery import LASTING_MS, RELAPSE_MS, REOPENED_AT_MOST, due_key, recovered_key
+from actions.incidents import recovery
+from actions.incidents.filters import IncidentFilter
+from actions.incidents.incident import Incident
+from actions.incidents.recovery import LASTING_MS, RELAPSE_MS, REOPENED_AT_MOST, due_key, recovered_key
+from actions.incidents.response_plan import Campaign, Level, ResponsePlan
+from actions.incidents.status import IncidentStatus, Move, Verdict
 from actions.responder import Responder
-from actions.response_plan import Campaign, Level, ResponsePlan
-from actions.routing import Routes
 from actions.world import World
 from detectors.defaults import DEFAULTS
 from detectors.engine import Engine

@@ -8,14 +8,14 @@ import pytest
 from acting import IP, NOON, Clock, Ear, Tally, a_finding
 from redis.asyncio import Redis
 
-from actions.block import BlockStatus
-from actions.incident import Incident
+from actions.blocks.block import BlockStatus
+from actions.delivery.message import Letter
+from actions.delivery.sending import Sender
+from actions.incidents.incident import Incident
+from actions.incidents.response_plan import Campaign, ResponsePlan
 from actions.intake import GROUP, TAKEOVERS, Intake, attempts_key, dead_key
-from actions.message import Letter
 from actions.observed import observed_key
 from actions.responder import ACTIONS, Responder
-from actions.response_plan import Campaign, ResponsePlan
-from actions.sending import Sender
 from actions.storage import DAY_MS, DONE_TTL_MS
 from actions.world import World
 from detectors.errors import StorageError

@@ -12,11 +12,11 @@ from crashes import Fault, crash_at_each_step
 from redis.asyncio import Redis
 from test_responder import put
 
-from actions.block_keys import blocks_key
-from actions.incident_keys import incidents_key
+from actions.blocks.keys import blocks_key
+from actions.incidents.keys import incidents_key
+from actions.incidents.timeline import noted_key
 from actions.responder import Responder
 from actions.storage import text_of
-from actions.timeline import noted_key
 from actions.world import World
 from detectors.finding import Action, Finding
 from detectors.windows import findings_key, read_finding

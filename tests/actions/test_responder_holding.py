@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from test_responder import put
 
 from actions.held import HOLD_MS
-from actions.incident import Incident
+from actions.incidents.incident import Incident
 from actions.intake import BATCH, GROUP, Intake
 from actions.observed import observed_key
 from actions.responder import ACTIONS, CLAIM_EVERY_MS, Responder

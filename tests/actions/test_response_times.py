@@ -3,10 +3,10 @@
 import msgspec
 from acting import HOUR, MINUTE, NOON
 
-from actions.incident import Incident
-from actions.incident_status import IncidentStatus, Verdict
-from actions.response_plan import ResponsePlan
-from actions.response_times import Judged, Target, Times, statistics_of
+from actions.incidents.incident import Incident
+from actions.incidents.response_plan import ResponsePlan
+from actions.incidents.response_times import Judged, Target, Times, statistics_of
+from actions.incidents.status import IncidentStatus, Verdict
 from detectors.finding import Priority, Severity
 
 S, V = IncidentStatus, Verdict

@@ -6,10 +6,10 @@ from acting import ALICE, HOUR, MINUTE, NOON, Clock, Ear, a_finding, a_manual
 
 from actions import block_ip
 from actions.errors import UnknownError
-from actions.incident import Entry, Incident
-from actions.incident_keys import encode_incident, incident_key
-from actions.incident_status import Move, Verdict
-from actions.review import ENTRIES_SHOWN, Told, entries_to_show, review_of
+from actions.incidents.incident import Entry, Incident
+from actions.incidents.keys import encode_incident, incident_key
+from actions.incidents.review import ENTRIES_SHOWN, Told, entries_to_show, review_of
+from actions.incidents.status import Move, Verdict
 from actions.world import World
 from detectors.errors import DeliveryError
 from detectors.finding import Finding

@@ -7,11 +7,11 @@ from acting import ALICE, DAY, HOUR, IP, NOON, Clock, a_finding, a_manual, a_req
 from redis.asyncio import Redis
 
 from actions.audit import Actor
-from actions.block import BlockStatus, Outcome, Review
-from actions.block_keys import KEPT_MS, block_key, blocks_key
+from actions.blocks.block import BlockStatus, Outcome, Review
+from actions.blocks.keys import KEPT_MS, block_key, blocks_key
+from actions.blocks.networks import NeverBlock
+from actions.blocks.reviews import allowed_actions
 from actions.errors import ConflictError, RefusedError, UnknownError
-from actions.networks import NeverBlock
-from actions.reviews import allowed_actions
 from actions.world import World
 
 

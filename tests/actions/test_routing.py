@@ -3,8 +3,8 @@
 import pytest
 from delivering import a_message
 
-from actions.message import MessageKind
-from actions.routing import Area, Route, Routes, Target, When, group_of
+from actions.delivery.message import MessageKind
+from actions.delivery.routing import Area, Route, Routes, Target, When, group_of
 from detectors.finding import Priority, Severity
 
 TYPES = {

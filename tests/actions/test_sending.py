@@ -7,11 +7,11 @@ from acting import ALICE, HOUR, MINUTE, Clock, Ear, Tally
 from delivering import a_message, a_world, deliveries, lines, log_of, opened, write
 from redis.asyncio import Redis
 
-from actions.incident_status import Move, Verdict
-from actions.letters import channel_key, keys_of
-from actions.message import Letter, MessageKind, Rate
-from actions.sending import GIVE_UP_MS, RETIRE_AFTER_MS, backoff_ms
-from actions.told import told_key
+from actions.delivery.letters import channel_key, keys_of
+from actions.delivery.message import Letter, MessageKind, Rate
+from actions.delivery.sending import GIVE_UP_MS, RETIRE_AFTER_MS, backoff_ms
+from actions.delivery.told import told_key
+from actions.incidents.status import Move, Verdict
 from actions.world import World
 from detectors.errors import DeliveryError
 

@@ -7,11 +7,11 @@ import pytest
 from acting import ALICE, DAY, HOUR, NOON, Clock
 from redis.asyncio import Redis
 
-from actions import silences as module
 from actions.audit import Actor
 from actions.errors import ConflictError, UnknownError
-from actions.matchers import Matcher, MatchField
-from actions.silences import Silence, SilenceState, silences_key
+from actions.quiet import silences as module
+from actions.quiet.matchers import Matcher, MatchField
+from actions.quiet.silences import Silence, SilenceState, silences_key
 from actions.world import World
 
 BOB = Actor("bob", "responder")

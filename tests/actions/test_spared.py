@@ -5,8 +5,8 @@ from acting import IP, MINUTE, Clock, Ear, Tally, a_finding
 from redis.asyncio import Redis
 from test_responder import put
 
+from actions.blocks.spared import ADVICE
 from actions.responder import Responder
-from actions.spared import ADVICE
 from actions.world import World
 from detectors.errors import StorageError
 from detectors.finding import Action, Evidence, Finding, Mode, SubjectKind

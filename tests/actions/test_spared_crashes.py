@@ -9,9 +9,9 @@ from name_servers import GOOGLEBOT, free_port
 from redis.asyncio import Redis
 from test_verified_bots import put_claim
 
+from actions.blocks.reverse_dns import ReverseDns
+from actions.blocks.verified_bots import again_key
 from actions.responder import Responder
-from actions.reverse_dns import ReverseDns
-from actions.verified_bots import again_key
 from actions.world import World
 from detectors.windows import findings_key
 

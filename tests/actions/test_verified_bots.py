@@ -10,13 +10,20 @@ from name_servers import BINGBOT, GOOGLEBOT, GOOGLEBOT_V6, IMPOSTORS, Asked, Gat
 from redis.asyncio import Redis
 from test_responder import put
 
-from actions.block import BlockStatus
-from actions.crawlers import CRAWLERS, claimed_by, owner_of
+from actions.blocks.block import BlockStatus
+from actions.blocks.crawlers import CRAWLERS, claimed_by, owner_of
+from actions.blocks.reverse_dns import Confirmed, ReverseDns
+from actions.blocks.verified_bots import (
+    AGAIN_AFTER_MS,
+    ASKED_AT_ONCE,
+    TTL_MS,
+    OnDnsFailure,
+    again_key,
+    bot_key,
+)
 from actions.intake import Intake
 from actions.responder import Responder
-from actions.reverse_dns import Confirmed, ReverseDns
 from actions.storage import DAY_MS
-from actions.verified_bots import AGAIN_AFTER_MS, ASKED_AT_ONCE, TTL_MS, OnDnsFailure, again_key, bot_key
 from actions.world import World
 from detectors.finding import Action, Evidence, Finding, Mode, SubjectKind
 from detectors.rule import Rule

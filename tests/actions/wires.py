@@ -13,7 +13,7 @@ from actions.channels.settings import DEFAULT_SEVERITIES
 from actions.channels.slack import SlackChannel
 from actions.channels.webhook import WebhookChannel
 from actions.channels.wire import Wire, secrets_in
-from actions.message import Channel
+from actions.delivery.message import Channel
 from app.mock_receiver.receiver import Receiver
 
 BASE = "http://receiver"

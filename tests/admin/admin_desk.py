@@ -7,7 +7,7 @@ import httpx
 from fastapi import FastAPI
 
 from actions.audit import Actor
-from actions.block import Block, BlockRequest, Origin
+from actions.blocks.block import Block, BlockRequest, Origin
 from actions.world import World
 from detectors.finding import Action, Evidence, Finding, Mode, Severity, SubjectKind
 

@@ -10,15 +10,15 @@ from admin_desk import NOW, OWN, PROXY, Desk, token
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from actions.networks import NeverBlock
-from actions.outbox import LogChannel
+from actions.blocks.networks import NeverBlock
+from actions.delivery.outbox import LogChannel
 from actions.world import World
 from app.admin.routes import router
 from app.auth import Role, TokenTable
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
-from app.policy import default_text
-from app.policy_store import PolicyStore
+from app.policies.policy import default_text
+from app.policies.store import PolicyStore
 from app.problems import install_problem_handlers
 from app.settings import Settings
 from app.tokens import TokenStore

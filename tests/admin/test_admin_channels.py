@@ -3,8 +3,8 @@
 import pytest
 from admin_desk import Desk
 
-from actions.message import Letter, MessageKind
-from app.policy import default_text, load_policy
+from actions.delivery.message import Letter, MessageKind
+from app.policies.policy import default_text, load_policy
 from detectors.errors import DeliveryError
 
 CHANNELS = """

@@ -7,9 +7,9 @@ import pytest
 from admin_desk import HOUR_MS, NOW, Desk, finding
 from redis.asyncio import Redis
 
-from actions.message import Message, MessageKind
+from actions.delivery.message import Message, MessageKind
 from actions.storage import act_key
-from app.policy import load_policy
+from app.policies.policy import load_policy
 
 POLICY = """
 security_alerts: {auth_failures: {}}

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from admin_desk import NOW, Desk, finding
 
-from actions.dossiers import Dossier, EarlierBlock
-from actions.neighbours import Neighbour
+from actions.investigations.dossiers import Dossier, EarlierBlock
+from actions.investigations.neighbours import Neighbour
 from detectors.finding import Severity
 from detectors.geo import Place
 from detectors.guides import guide_of

@@ -12,8 +12,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "detectors"))
 from key_samples import SAMPLES
 
 from actions import investigate
-from actions.investigation_work import Investigator
-from actions.investigations import DELAY_MS
+from actions.investigations.investigations import DELAY_MS
+from actions.investigations.work import Investigator
 from app.admin.investigations import subject_from
 from detectors.redact import SecretFinder
 from detectors.scanner import Scanner, load_patterns

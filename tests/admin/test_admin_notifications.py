@@ -3,8 +3,8 @@
 import pytest
 from admin_desk import Desk
 
-from actions.message import Letter, Message, MessageKind
-from actions.routing import Routes, Timing
+from actions.delivery.message import Letter, Message, MessageKind
+from actions.delivery.routing import Routes, Timing
 from detectors.errors import DeliveryError
 from detectors.finding import Priority, Severity
 

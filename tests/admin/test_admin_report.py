@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from admin_desk import HOUR_MS, NOW, Desk, finding
 
-from actions.dossiers import Dossier
-from actions.incident_keys import incident_key
-from actions.investigation import Step
+from actions.incidents.keys import incident_key
+from actions.investigations.dossiers import Dossier
+from actions.investigations.investigation import Step
 from detectors.finding import Evidence, Severity
 from detectors.geo import Place
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from admin_desk import HOUR_MS, NOW, Desk
 
-from actions.maintenance import Schedule, Window
+from actions.quiet.maintenance import Schedule, Window
 
 RULE = {"field": "rule", "values": ["high_error_rate"]}
 DAY_MS = 24 * HOUR_MS

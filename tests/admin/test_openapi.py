@@ -17,7 +17,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import load_all_checks, response_schema_conformance
 
 from app.main import create_app
-from app.policy import default_text
+from app.policies.policy import default_text
 from app.settings import Settings
 
 TOKEN = "admin-token-for-tests-0123456789"

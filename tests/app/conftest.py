@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.policy import default_text
+from app.policies.policy import default_text
 from app.settings import Settings
 
 

@@ -11,15 +11,15 @@ from redis.asyncio import Redis
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "actions"))
 
-from actions.dossiers import Dossier
-from actions.investigation_work import Investigator
-from actions.investigations import DELAY_MS
+from actions.investigations.dossiers import Dossier
+from actions.investigations.investigations import DELAY_MS
+from actions.investigations.work import Investigator
 from actions.responder import Responder
 from actions.world import World
 from app.event_history import Budget, JournalHistory
 from app.ingest.decode import decode_events
-from app.journal_masking import pack
-from app.policy import load_policy
+from app.journal.masking import pack
+from app.policies.policy import load_policy
 from app.site import site_of
 from detectors.addresses import Networks
 from detectors.engine import Engine

@@ -6,10 +6,10 @@ from pathlib import Path
 import zstandard
 
 from app.ingest.decode import decode_events, decode_lines
-from app.journal import JournalWriter
-from app.journal_format import FOLDER
-from app.journal_masking import pack
-from app.journal_reader import JournalReader
+from app.journal.format import FOLDER
+from app.journal.journal import JournalWriter
+from app.journal.masking import pack
+from app.journal.reader import JournalReader
 from detectors.event import Batch
 from detectors.redact import SecretFinder
 from detectors.scanner import Scanner, load_patterns

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from typer.testing import CliRunner
 
 from app.cli import app, main
-from app.cli_output import printable
+from app.commands.output import printable
 from detectors.defaults import BUILT_IN, DEFAULTS
 
 GOOD = "security_alerts:\n  auth_failures: {threshold: 10/minute, action: block_ip, mode: propose}\n"
@@ -169,9 +169,33 @@ def test_policy_explain_says_what_every_rule_does_and_which_are_off(here: Path) 
                 "maintenance_notice": "",
                 "dead_man": "",
                 "status_page": "",
+                "people": PEOPLE,
             }
         },
     ]
+
+
+PEOPLE = {
+    "priorities": [
+        "P0 Critical (critical): acknowledged within 15m, escalates at once",
+        "P1 High (high): acknowledged within 1h, escalates after 30m",
+        "P2 Medium (medium): acknowledged within 4h, escalates after 2h",
+        "P3 Low (low): acknowledged within 1d, escalates after 8h",
+    ],
+    "escalation": [
+        "level 1, On-call engineer: 15m, where the routes lead",
+        "level 2, Senior engineer: 30m, where the routes lead",
+        "level 3, Engineering manager: 1h, where the routes lead",
+        "level 4, CTO: 2h, where the routes lead",
+    ],
+    "campaigns": ["10 subjects of one rule within 5m"],
+    "auto_resolve": [],
+    "health_check": [],
+    "channels": [],
+    "routes": ["only the service's own log: the policy names no channels"],
+    "delivery": ["waits 30s for others of its rule, the next letter after 5m, told again after 4h"],
+    "digests": [],
+}
 
 
 def test_policy_explain_says_who_is_spared_and_which_keys_are_ones_own(here: Path) -> None:

@@ -39,7 +39,7 @@ class Service:
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     made = Service()
     made.asked = []
-    monkeypatch.setattr("app.cli_api.Api", lambda: made)
+    monkeypatch.setattr("app.commands.api.Api", lambda: made)
     return made
 
 

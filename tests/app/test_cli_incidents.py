@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.main import create_app
-from app.policy import default_text
+from app.policies.policy import default_text
 from app.settings import Settings
 
 TOKEN = "admin-token-for-tests-0123456789"

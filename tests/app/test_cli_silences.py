@@ -13,7 +13,7 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.cli_silences import read_matcher
+from app.commands.silences import read_matcher
 from app.main import create_app
 from app.settings import Settings
 

@@ -16,7 +16,7 @@ from actions.world import World
 from app import dead_man
 from app.dead_man import QUIET_MS, TURN_KEY, Checks, DeadMan
 from app.metrics import Metrics
-from app.policy_dead_man import DeadManSettings, SecretUrl
+from app.policies.dead_man import DeadManSettings, SecretUrl
 from detectors.windows import findings_key
 
 NOW = 1_764_000_000_000

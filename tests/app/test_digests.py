@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from actions.world import World
 from app.digests import digest_look
 from app.metrics import Metrics
-from app.policy import Policy, load_policy
+from app.policies.policy import Policy, load_policy
 
 HOUR = 3_600_000
 NIGHT = 1_795_305_600_000

@@ -15,9 +15,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "detectors"))
 from key_samples import SAMPLES
 
 from actions.audit import Actor
-from actions.dossiers import LARGEST_BYTES, encoded
-from actions.investigation import EventSummary, Subject
-from actions.investigation_page import markdown_of
+from actions.investigations.dossiers import LARGEST_BYTES, encoded
+from actions.investigations.investigation import EventSummary, Subject
+from actions.investigations.page import markdown_of
 from app.event_history import Budget, JournalHistory
 from app.event_search import needles as looked_for
 from detectors.addresses import Networks

@@ -5,8 +5,8 @@ import pytest
 from redis.asyncio import Redis
 
 from app.health_check import HealthChecker, turn_key
-from app.policy import load_policy
-from app.policy_health import HealthCheck
+from app.policies.health import HealthCheck
+from app.policies.policy import load_policy
 from detectors.errors import StorageError
 from detectors.event import Batch
 

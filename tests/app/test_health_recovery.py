@@ -10,12 +10,12 @@ import pytest
 import trustme
 from redis.asyncio import Redis
 
-from actions.message import Letter
+from actions.delivery.message import Letter
 from actions.responder import Responder
 from actions.world import World
 from app.health_check import HealthChecker, turn_key
-from app.policy import Policy, load_policy
-from app.policy_health import HealthCheck, Method
+from app.policies.health import HealthCheck, Method
+from app.policies.policy import Policy, load_policy
 from detectors.engine import Engine
 from detectors.event import Batch
 from detectors.windows import Windows

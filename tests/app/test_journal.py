@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from journaling import HOUR_MS, START, Desk
 
-from app.journal import QUEUE_BYTES, Journal, open_journal
-from app.journal_segments import SegmentWriter
+from app.journal.journal import QUEUE_BYTES, Journal, open_journal
+from app.journal.segments import SegmentWriter
 from app.metrics import Metrics
 from app.settings import Settings
 from detectors.event import Batch, Event

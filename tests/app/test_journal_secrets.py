@@ -15,8 +15,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "detectors"))
 
 from samples import SECRETS
 
-from app.policy import load_policy
-from app.policy_try import together
+from app.policies.policy import load_policy
+from app.policies.trial import together
 from app.replay import offline_engine
 from detectors.event import Batch
 from detectors.windows import Crossed

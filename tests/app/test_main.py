@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from app.auth import Role
 from app.main import create_app
-from app.policy import default_text
+from app.policies.policy import default_text
 from app.settings import Settings
 from app.tokens import read_tokens_file
 from app.world import AppWorld, never_block, take_slot

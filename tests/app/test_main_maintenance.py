@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from actions.maintenance_notices import NoticeSettings
+from actions.quiet.maintenance_notices import NoticeSettings
 from app.main import create_app
 from app.settings import Settings
 from app.world import AppWorld

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from actions.channel_health import ChannelHealth
+from actions.delivery.channel_health import ChannelHealth
 from app.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]

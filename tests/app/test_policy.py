@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.durations import format_duration, parse_duration, parse_rate
-from app.policy import INCIDENT_RULES, Policy, default_text, load_policy
-from app.policy_store import PolicyStore
+from app.policies.policy import INCIDENT_RULES, Policy, default_text, load_policy
+from app.policies.store import PolicyStore
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.errors import ConfigError
 from detectors.finding import Action, Mode, Severity, SubjectKind

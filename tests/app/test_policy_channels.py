@@ -19,10 +19,10 @@ from actions.channels.settings import (
     SlackSettings,
     WebhookSettings,
 )
-from actions.message import Channel
+from actions.delivery.message import Channel
 from app.channels import build_channels, check_channels, incident_url_of, missing_secrets
-from app.policy import load_policy
-from app.policy_store import PolicyStore
+from app.policies.policy import load_policy
+from app.policies.store import PolicyStore
 from app.settings import Settings
 from detectors.errors import ConfigError
 from detectors.finding import Priority

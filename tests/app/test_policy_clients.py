@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from actions.verified_bots import OnDnsFailure
-from app.policy import load_policy
+from actions.blocks.verified_bots import OnDnsFailure
+from app.policies.policy import load_policy
 from app.settings import Settings
 from app.world import build_world
 from detectors.errors import ConfigError

@@ -2,8 +2,8 @@
 
 import pytest
 
-from actions.digest_periods import DigestPlan, Rhythm, Schedule
-from app.policy import load_policy
+from actions.digests.periods import DigestPlan, Rhythm, Schedule
+from app.policies.policy import load_policy
 from detectors.errors import ConfigError
 
 RULE = "security_alerts: {auth_failures: {}}\n"

@@ -5,11 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actions.maintenance import occurrences
-from actions.message import Message, MessageKind
-from actions.response_plan import DEFAULT_CHECKLISTS
-from actions.routing import Routes, When
-from app.policy import Policy, load_policy
+from actions.delivery.message import Message, MessageKind
+from actions.delivery.routing import Routes, When
+from actions.incidents.response_plan import DEFAULT_CHECKLISTS
+from actions.quiet.maintenance import occurrences
+from app.policies.explained import explained, lines_of
+from app.policies.policy import Policy, load_policy
 from detectors.finding import PRIORITY_OF, Action, Priority, Severity
 from detectors.timestamps import parse_time
 
@@ -153,3 +154,17 @@ def test_the_shipped_policy_is_the_built_in_one_of_the_document() -> None:
     path = ROOT / "policy.yaml"
     shipped = load_policy(path.read_text("utf-8"), path.name)
     assert msgspec.to_builtins(shipped.plan) == msgspec.to_builtins(load_policy("never_block: []", "p").plan)
+
+
+def test_it_is_explained_to_people_without_a_secret(policy: Policy) -> None:
+    lines = lines_of(explained(policy))
+    for line in (
+        "escalation: level 4, CTO: 2h, on pager, mail",
+        "channels: pager: pagerduty",
+        "routes: critical, high: mail, chat, talk, pager, at once",
+        "routes: about service: chat, talk, at once, then the next",
+        "digests: weekly at 07:00 UTC, to mail",
+        "auto_resolve: rate_limit_violations: after 4h without news",
+    ):
+        assert line in lines, line
+    assert not [line for line in lines if "ALERT_" in line]

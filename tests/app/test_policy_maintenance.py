@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from actions.maintenance import Schedule
-from actions.maintenance_notices import NoticeSettings
-from actions.matchers import Matcher, MatchField
-from app.policy import Policy, load_policy
-from app.policy_dead_man import SecretUrl
-from app.policy_explained import explained, lines_of
+from actions.quiet.maintenance import Schedule
+from actions.quiet.maintenance_notices import NoticeSettings
+from actions.quiet.matchers import Matcher, MatchField
+from app.policies.dead_man import SecretUrl
+from app.policies.explained import explained, lines_of
+from app.policies.policy import Policy, load_policy
 from detectors.errors import ConfigError
 
 HOUR_MS = 3_600_000

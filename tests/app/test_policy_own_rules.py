@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.policy import Policy, load_policy
-from app.policy_tests import check_examples, run_examples
+from app.policies.policy import Policy, load_policy
+from app.policies.tests import check_examples, run_examples
 from detectors.conditions import All, Any, Not, Op
 from detectors.conditions import Test as Comparison
 from detectors.errors import ConfigError

@@ -2,8 +2,8 @@
 
 import pytest
 
-from actions.response_plan import Campaign, ResponsePlan
-from app.policy import load_policy
+from actions.incidents.response_plan import Campaign, ResponsePlan
+from app.policies.policy import load_policy
 from detectors.errors import ConfigError
 from detectors.finding import Priority, Severity
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from actions.message import MessageKind
-from actions.routing import Area, Route, Timing, When
-from app.policy import load_policy
+from actions.delivery.message import MessageKind
+from actions.delivery.routing import Area, Route, Timing, When
+from app.policies.policy import load_policy
 from app.route_test import targets_of
 from detectors.errors import ConfigError
 from detectors.finding import Severity

@@ -2,9 +2,9 @@
 
 import pytest
 
-from actions.public_status import ShownMaintenance, StatusPage
-from app.policy import load_policy
-from app.policy_explained import explained, lines_of
+from actions.incidents.public_status import ShownMaintenance, StatusPage
+from app.policies.explained import explained, lines_of
+from app.policies.policy import load_policy
 from detectors.errors import ConfigError
 
 RULE = "security_alerts: {auth_failures: {}}\n"

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from actions.audit import Actor
-from actions.incident import CheckItem, Entity, FollowUp, Incident, Publication, PublicUpdate
-from actions.incident_changes import opened_by
-from actions.incident_keys import incidents_key
-from actions.incident_status import Move, Verdict
-from actions.public_status import PUBLISHED_KEPT, StatusPage, public_view, status_of
-from actions.response_plan import ResponsePlan
+from actions.incidents.changes import opened_by
+from actions.incidents.incident import CheckItem, Entity, FollowUp, Incident, Publication, PublicUpdate
+from actions.incidents.keys import incidents_key
+from actions.incidents.public_status import PUBLISHED_KEPT, StatusPage, public_view, status_of
+from actions.incidents.response_plan import ResponsePlan
+from actions.incidents.status import Move, Verdict
 from app.main import create_app
-from app.policy import default_text
+from app.policies.policy import default_text
 from app.settings import Settings
 from app.status import as_atom, as_html, as_json
 from app.status_feed import StatusFeed

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from actions.block import AllowEntry, Change, Decision
-from actions.feed import Changes, Snapshot
+from actions.blocks.block import AllowEntry, Change, Decision
+from actions.blocks.feed import Changes, Snapshot
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
 from detectors.errors import StorageError

@@ -5,7 +5,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from actions.audit import Actor
-from actions.block import BlockRequest, Origin
+from actions.blocks.block import BlockRequest, Origin
 from actions.world import World
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower

@@ -10,8 +10,8 @@ import sys
 import httpx
 import msgspec
 
-from actions.message import Letter
-from actions.routing import Route, Routes
+from actions.delivery.message import Letter
+from actions.delivery.routing import Route, Routes
 from actions.world import World
 from app.redis import connect
 from detectors.errors import DeliveryError

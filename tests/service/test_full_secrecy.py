@@ -19,7 +19,7 @@ from key_samples import RECIPES, SAMPLES, cook
 from test_crashes import eventually
 from test_full_run import OWN_KEY, incidents, post, unpacked
 
-from app.policy import INCIDENT_RULES
+from app.policies.policy import INCIDENT_RULES
 from benchmarks.service import TOKENS, Service, running_service
 from detectors.defaults import DEFAULTS
 

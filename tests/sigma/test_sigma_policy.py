@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli_policy import policy as cli
-from app.policy import load_policy
-from app.policy_store import PolicyStore
+from app.commands.policy import policy as cli
+from app.policies.policy import load_policy
+from app.policies.store import PolicyStore
 from detectors.errors import ConfigError
 from detectors.finding import Action, Mode, SubjectKind
 
