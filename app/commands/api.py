@@ -65,6 +65,9 @@ class Api:
         try:
             said = answer.json()
             detail = said.get("detail") or said.get("title")
+            wrong = [f"{one['field']}: {one['error']}" for one in said.get("errors") or [] if "field" in one]
+            if wrong and str(detail).startswith("The request is not valid"):
+                detail = "; ".join(wrong)
         except (ValueError, AttributeError):
             detail = answer.reason_phrase
         raise ApiError(f"{method} {path}: {detail} ({answer.status_code})", answer.status_code)

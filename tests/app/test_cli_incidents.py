@@ -141,3 +141,10 @@ def test_an_incident_is_published_and_taken_off(port: int, incident: str) -> Non
     assert after("unpublish", incident)["public"]["until"] is not None
     answer = httpx.get(f"http://127.0.0.1:{port}/status.json")
     assert (answer.status_code, answer.json()["incidents"]) == (200, [])
+
+
+def test_a_wrong_verdict_is_answered_with_those_there_are(incident: str) -> None:
+    done = CliRunner().invoke(app, ["incidents", "dismiss", incident, "--verdict", "maybe"])
+    assert done.exit_code == 1
+    assert "body.verdict: " in str(done.exception)
+    assert "'false_positive'" in str(done.exception)
