@@ -15,6 +15,7 @@ INCIDENTS = "/v1/admin/incidents"
 LOOK_S = 0.1
 FOUND_WITHIN_S = 15.0
 TOLD_WITHIN_S = 10.0
+MOST_SHOWN = 200
 NOTE = "simulated attack"
 
 
@@ -33,10 +34,15 @@ class Simulation:
     now: Callable[[], int] = wall_clock_ms
     pause: Callable[[float], None] = time.sleep
     _begun: float = field(default_factory=time.monotonic)
+    _open_before: set[str] = field(default_factory=set)
+    """The ids of incidents about this address that are not ours to end."""
+    _shown: set[str] = field(default_factory=set)
+    """The deliveries that stand on the screen already."""
 
     def run(self) -> str:
         """From the attack to the report; answers the incident's id. Raises: ApiError naming the step that failed."""
         self._need_rule()
+        self._open_before = {found["id"] for found in self._open_incidents()}
         self._begun = time.monotonic()
         self._send()
         incident = self._await_incident()
@@ -49,6 +55,7 @@ class Simulation:
         self._move(incident["id"], "acknowledge")
         self._move(incident["id"], "mitigate")
         self._move(incident["id"], "resolve", verdict="benign")
+        self._dismiss_others(incident["id"])
         self._show_notifications(incident["id"])
         if not self.keep_block:
             self._lift()
@@ -95,14 +102,16 @@ class Simulation:
             self._stamp(f"{self.address} is not blocked: the rule does not say block_ip, or it is spared")
 
     def _show_notifications(self, incident: str) -> None:
-        """What has left so far, waiting a little for the outbox."""
-        wanted = {"incident": incident, "limit": 20}
+        """What has left since the last look, waiting a little for the outbox."""
+        wanted = {"incident": incident}
         self.pause(1.0)
         told = self._until(
-            lambda: self.api.call("GET", "/v1/admin/notifications", params=wanted)["items"], TOLD_WITHIN_S
+            lambda: self.api.items("/v1/admin/notifications", wanted, MOST_SHOWN), TOLD_WITHIN_S
         )
-        for item in reversed(told or []):
-            self._stamp(f"{item['channel']}: {item['message']['kind']} {item['status']}")
+        for item in reversed(told):
+            if item["id"] not in self._shown:
+                self._stamp(f"{item['channel']}: {item['message']['kind']} {item['status']}")
+                self._shown.add(item["id"])
         if not told:
             self._stamp("nobody has been told (yet): see the policy's routes, and group_wait")
 
@@ -127,6 +136,17 @@ class Simulation:
     def _move(self, incident: str, move: str, **said: str) -> None:
         after = self.api.call("POST", f"{INCIDENTS}/{incident}/{move}", body={"note": NOTE, **said})
         self._stamp(f"{move}: {after['status']}, escalation level {after['escalation_level']}")
+
+    def _open_incidents(self) -> list[dict[str, Any]]:
+        return self.api.items(INCIDENTS, {"entity": self.address, "open": "true"}, MOST_SHOWN)
+
+    def _dismiss_others(self, incident: str) -> None:
+        """One attack can trip several rules; an incident that nobody ends goes on telling people."""
+        for other in self._open_incidents():
+            if other["id"] != incident and other["id"] not in self._open_before:
+                said = {"note": NOTE, "verdict": "benign"}
+                self.api.call("POST", f"{INCIDENTS}/{other['id']}/dismiss", body=said)
+                self._stamp(f"dismissed {other['id']} too: the same attack tripped {other['rule']}")
 
     def _lift(self) -> None:
         if self.api.call("GET", f"/v1/lookup/{self.address}")["blocked"]:

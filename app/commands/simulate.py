@@ -1,5 +1,6 @@
 """`bartizan simulate attack`: one made-up attack, through a running service, from the first event to the report."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -36,9 +37,7 @@ def attack(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--patience") from error
     if not yes:
-        typer.confirm(
-            "This tells the people that the policy names, as a real attack would. Go on?", abort=True
-        )
+        _ask()
     chance = random.Random()  # noqa: S311 - a simulation, no secret
     with Api() as api:
         Simulation(
@@ -50,3 +49,16 @@ def attack(
             patience_s=patience_s,
             keep_block=keep_block,
         ).run()
+
+
+def _ask() -> None:
+    """Raises: typer.Abort where somebody says no, typer.Exit where nobody can be asked."""
+    try:
+        typer.confirm(
+            "This tells the people that the policy names, as a real attack would. Go on?", abort=True
+        )
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        typer.echo("\nbartizan: nobody said yes, so nothing was sent; --yes goes on without asking", err=True)
+        raise typer.Exit(1) from None

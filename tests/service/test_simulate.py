@@ -56,6 +56,14 @@ def incident_of(service: Service, kind: AttackKind, address: str) -> dict[str, A
     return incident
 
 
+def open_incidents_of(service: Service, address: str) -> list[dict[str, Any]]:
+    params = {"entity": address, "open": "true"}
+    headers = {"X-Api-Key": TOKENS["viewer"]}
+    answer = httpx.get(f"{service.url}/v1/admin/incidents", params=params, headers=headers)
+    items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
+    return items
+
+
 @pytest.mark.parametrize("kind", AttackKind)
 def test_an_attack_goes_from_its_events_to_a_report(service: Service, kind: AttackKind) -> None:
     address = f"203.0.113.{10 + list(AttackKind).index(kind)}"
@@ -71,6 +79,23 @@ def test_an_attack_goes_from_its_events_to_a_report(service: Service, kind: Atta
     assert report.startswith("# ") and incident["id"] in report
     lookup = httpx.get(f"{service.url}/v1/lookup/{address}", headers={"X-Api-Key": TOKENS["lookup"]})
     assert lookup.json()["blocked"] is False
+    told = [line.partition("  ")[2] for line in ran.stdout.partition("\n\n")[0].splitlines()]
+    assert sum(line.endswith("log: opened delivered") for line in told) == 1
+    assert open_incidents_of(service, address) == [], "what nobody ends goes on telling people"
+
+
+def test_a_simulation_that_nobody_agreed_to_sends_nothing(service: Service) -> None:
+    command = [sys.executable, "-m", "app.cli", "simulate", "attack", "--address", "203.0.113.200"]
+    ran = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=service.environment,
+    )
+    assert (ran.returncode, "--yes goes on without asking" in ran.stderr) == (1, True)
+    assert open_incidents_of(service, "203.0.113.200") == []
 
 
 def test_a_rule_that_is_off_is_named_before_anything_is_sent(tmp_path: Path) -> None:
