@@ -1,6 +1,7 @@
 """What `bartizan route test` answers: the policy's routes, asked about a message that nobody wrote."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ from actions.delivery.routing import LOG, Routes
 from app.policies.policy import Policy
 from app.policies.store import PolicyStore
 from app.settings import load_settings
+from detectors.defaults import DEFAULTS as RULES
 from detectors.errors import ConfigError
 from detectors.finding import PRIORITY_OF, Severity
 
@@ -38,6 +40,11 @@ def targets_of(labels: Sequence[str], policy_file: Path | None) -> list[dict[str
         at=0,
     )
     policy = _policy(policy_file)
+    known = {*RULES, *(rule.name for rule in policy.rules)}
+    if message.rule not in known:
+        near = get_close_matches(message.rule, sorted(known), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        raise ConfigError(f"rule={message.rule}: unknown rule; {hint}")
     types = {LOG: LOG, **{channel.name: channel.type.value for channel in policy.channels}}
     routes = Routes(routes=policy.routes, types=types)
     return [

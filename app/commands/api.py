@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_S = 10.0
+PYDANTICS_WORDS = "Value error, "
+"""Before the words of a check of ours; they tell a person nothing."""
 
 
 class ApiError(BartizanError):
@@ -65,7 +67,11 @@ class Api:
         try:
             said = answer.json()
             detail = said.get("detail") or said.get("title")
-            wrong = [f"{one['field']}: {one['error']}" for one in said.get("errors") or [] if "field" in one]
+            wrong = [
+                f"{one['field']}: {str(one['error']).removeprefix(PYDANTICS_WORDS)}"
+                for one in said.get("errors") or []
+                if "field" in one
+            ]
             if wrong and str(detail).startswith("The request is not valid"):
                 detail = "; ".join(wrong)
         except (ValueError, AttributeError):

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import typer
 
 from app.commands.blocks import show, show_all
-from app.commands.output import Json
+from app.commands.output import Json, printable
 
 silence = typer.Typer(help="Silences: what nobody is told for a while.", no_args_is_help=True)
 maintenance = typer.Typer(help="Maintenance windows.", no_args_is_help=True)
@@ -164,7 +164,10 @@ def remove_window(
 
     with Api() as api:
         gone = api.call("DELETE", f"{MAINTENANCE}/{quote(window_id, safe='')}", params={"reason": reason})
-    show(gone if as_json else _window_row(gone), as_json=as_json)
+    if as_json:
+        show(gone, as_json=True)
+    else:
+        typer.echo(printable(f"removed {gone['id']}, {gone['name']}: it mutes nothing any more"))
 
 
 def _what(matchers: list[dict[str, Any]]) -> str:

@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app
+from app.route_test import targets_of
+from detectors.errors import ConfigError
 
 MESSAGE = {"title": "a \x1b[31m title", "incident_id": "INC-2026-0001", "kind": "opened", "at": "then"}
 DEAD = {"id": "1-0", "at": "now", "channel": "chat", "error": "404", "total": 1, "messages": [MESSAGE]}
@@ -101,3 +103,5 @@ def test_route_test_says_who_would_be_told(tmp_path: Path, run: Run, monkeypatch
         "route", "test", "severity=low", "rule=auth_failures", "--policy", str(policy), "--json"
     )
     assert (code, json.loads(output)) == (0, {"channel": "log", "type": "log", "when": "at_once"})
+    with pytest.raises(ConfigError, match=r"rule=auth_failure: unknown rule; did you mean auth_failures\?"):
+        targets_of(["rule=auth_failure"], policy)

@@ -75,12 +75,15 @@ def test_what_people_silence_and_announce_is_added_listed_and_ended(service: Non
     listed = run("maintenance", "list")
     assert "weekdays sunday, at 02:00 UTC" in listed
     assert "kernel" in listed
-    assert "MNT-0001" in run("maintenance", "remove", "MNT-0001")
+    removed = run("maintenance", "remove", "MNT-0001")
+    assert removed == "removed MNT-0001, kernel: it mutes nothing any more\n"
     rows = [json.loads(line) for line in run("maintenance", "list", "--json").splitlines()]
     assert [(row["name"], len(row["occurrences"])) for row in rows] == [("weekly", 5)]
 
     done = CliRunner().invoke(app, ["silence", "add", "severity=hihg", "--for", "2h", "--comment", "x"])
     assert (done.exit_code, "severity is never 'hihg'" in str(done.exception)) == (1, True)
+    done = CliRunner().invoke(app, ["silence", "add", "rule=x", "--until", "yesterday", "--comment", "x"])
+    assert "body.until: is not a time; write 2026-" in str(done.exception)
 
 
 @pytest.mark.parametrize("command", ["silence", "maintenance"])
