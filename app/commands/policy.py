@@ -30,6 +30,7 @@ def check(
     Sigma rules that cannot be loaded are named with the reason; the others load all the same.
     """
     from app.channels import missing_secrets
+    from app.policies.dead_man import unreadable
     from app.policies.tests import failure_of, run_examples
     from detectors.errors import ConfigError
 
@@ -43,6 +44,7 @@ def check(
     names = [rule.name for rule in found.rules]
     results = run_examples(found)
     failure = failure_of(found, results)
+    warnings = [*missing_secrets(found.channels), *unreadable(found.dead_man)]
     if as_json:
         tests = [asdict(result) for result in results]
         if failure is None:
@@ -52,7 +54,7 @@ def check(
                     "digest": found.digest,
                     "rules": names,
                     "tests": tests,
-                    "warnings": missing_secrets(found.channels),
+                    "warnings": warnings,
                     **sigma_as_json(found),
                 }
             )
@@ -68,7 +70,7 @@ def check(
         typer.echo(f"{file}: good, {len(stated)} rules: {', '.join(stated)}{tested}")
         for line in sigma_lines(found):
             typer.echo(printable(line))
-        for line in missing_secrets(found.channels):
+        for line in warnings:
             typer.echo(printable(f"warning: {line}"))
     if is_strict and found.sigma is not None and found.sigma.refused:
         raise typer.Exit(1)

@@ -59,6 +59,18 @@ class DeadManSettings:
     """A finding that has waited for longer means that something is not well."""
 
 
+def unreadable(settings: DeadManSettings | None) -> list[str]:
+    """Addresses that cannot be read here: a warning where a policy is checked. They are read at each signal."""
+    found = []
+    for url in (settings.url, settings.fail_url) if settings else ():
+        try:
+            if url is not None:
+                url.read()
+        except ConfigError as error:
+            found.append(str(error))
+    return found
+
+
 def is_address(text: str) -> bool:
     """Whether it can be asked at all."""
     return (

@@ -7,7 +7,7 @@ import pytest
 from actions.quiet.maintenance import Schedule
 from actions.quiet.maintenance_notices import NoticeSettings
 from actions.quiet.matchers import Matcher, MatchField
-from app.policies.dead_man import SecretUrl
+from app.policies.dead_man import DeadManSettings, SecretUrl, unreadable
 from app.policies.explained import explained, lines_of
 from app.policies.policy import Policy, load_policy
 from detectors.errors import ConfigError
@@ -212,6 +212,15 @@ def test_a_wrong_dead_man_is_named_and_its_address_is_not_shown(keys: str, says:
 def test_an_address_that_is_not_there_says_where_it_was_looked_for(url: SecretUrl, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         url.read()
+
+
+def test_an_address_that_is_not_there_is_warned_of_by_a_check() -> None:
+    assert unreadable(None) == []
+    assert unreadable(DeadManSettings(SecretUrl(stated="https://hc.example/s3cret"))) == []
+    missing = DeadManSettings(
+        SecretUrl(stated="https://a.example/"), fail_url=SecretUrl(env="NOT_SET_ANYWHERE")
+    )
+    assert unreadable(missing) == ["dead_man: the variable NOT_SET_ANYWHERE holds no http address"]
 
 
 def test_what_a_policy_says_is_explained_without_the_address() -> None:
