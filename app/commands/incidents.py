@@ -18,6 +18,7 @@ COLUMNS = [
 ENTRY_COLUMNS = [
     *(("HAPPENED", "at"), ("RECORDED", "recorded_at"), ("WHO", "actor"), ("WHAT", "kind"), ("TEXT", "text")),
 ]
+MOVED = ("id", "title", "priority", "status", "verdict", "lead", "escalation_level", "allowed_actions")
 Note = Annotated[str | None, typer.Option(help="For the timeline and the audit trail.")]
 Incident = Annotated[str, typer.Argument(metavar="ID", help="Such as INC-2026-0001.")]
 Verdict = Annotated[
@@ -134,7 +135,7 @@ def check(
 ) -> None:
     """Tick a line of a checklist."""
     path = f"{_path(incident)}/checklist/{quote(item, safe='')}"
-    show(_call("PUT", path, {"done": not undo, "note": note}), as_json=as_json)
+    _show_moved(_call("PUT", path, {"done": not undo, "note": note}), as_json=as_json)
 
 
 @incidents.command()
@@ -169,7 +170,12 @@ def unpublish(incident: Incident, as_json: Json = False) -> None:
 
 def _act(incident: str, action: str, body: dict[str, str | None], *, as_json: bool) -> None:
     said = {key: value for key, value in body.items() if value is not None}
-    show(_call("POST", f"{_path(incident)}/{action}", said), as_json=as_json)
+    _show_moved(_call("POST", f"{_path(incident)}/{action}", said), as_json=as_json)
+
+
+def _show_moved(after: dict[str, Any], *, as_json: bool) -> None:
+    """What matters after a move: the new status and what can follow. With `--json`, the whole incident."""
+    show(after if as_json else {name: after[name] for name in MOVED}, as_json=as_json)
 
 
 def _call(method: str, path: str, body: Any = None) -> Any:

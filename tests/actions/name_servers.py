@@ -134,7 +134,9 @@ class Gated(ReverseDns):
     def __init__(self) -> None:
         super().__init__((f"127.0.0.1:{free_port()}",))
         self.gate = asyncio.Event()
+        self.about: list[str] = []
 
     async def confirm(self, address: str, is_wanted: object) -> DnsAnswer:
+        self.about.append(address)
         await self.gate.wait()
         return DnsAnswer(Confirmed.UNANSWERED)
