@@ -49,9 +49,9 @@ $(STAMP): pyproject.toml constraints.txt client/pyproject.toml
 run: $(STAMP)
 	@exec $(BIN)/bartizan serve
 
-# Every process starts Redis servers of its own.
+# Every process starts Redis servers of its own. One that is done early takes tests from another: long ones come last.
 test: $(STAMP)
-	@$(BIN)/pytest -n auto --maxprocesses 4
+	@$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: lint types test
 
