@@ -16,8 +16,8 @@ import msgspec
 import structlog
 
 from actions import alert_admin, block_ip, create_incident, investigate
-from actions.blocks.spared import judge_again
 from actions.blocks.verified_bots import Claim
+from actions.chores import Chores, pause
 from actions.held import Row, merged_of
 from actions.incidents import recovery
 from actions.incidents.incident import Incident
@@ -34,7 +34,6 @@ CLAIM_EVERY_MS = 1_000
 MERGED_AT_ONCE = 8
 """Merged findings handled before the stream is read again: it may hold a first one about somebody new."""
 BLOCK_MS = 1_000
-SWEEP_S = 1.0
 LONGEST_PAUSE_S = 5.0
 
 Run = Callable[[Finding, Incident, World], Awaitable[None]]
@@ -51,7 +50,7 @@ log = structlog.get_logger("bartizan.responder")
 
 
 class Responder:
-    """Handles findings, ends blocks on time and delivers messages. Any number of processes may help."""
+    """Handles findings, and sees to the chores beside (chores.py). Any number of processes may help."""
 
     def __init__(
         self,
@@ -78,14 +77,8 @@ class Responder:
         A finding being handled is finished first, and so are those held. Cancelling instead is safe as well: what
         was begun or held is taken again later.
         """
-        jobs = {
-            **{f"responder-{n}": self._follow(n, intake, stop) for n, intake in enumerate(self._intakes)},
-            "sweeper": self._repeat("sweeping", self.sweep, stop),
-            "dispatcher": self._dispatch(stop),
-            "sender": self._world.sender.run(stop),
-            "repeats": self._repeat("telling again", self._tell_again, stop),
-            "bots": self._repeat("judging bots", self.judge_bots_again, stop),
-        }
+        jobs = {f"responder-{n}": self._follow(n, intake, stop) for n, intake in enumerate(self._intakes)}
+        jobs |= Chores(self._world).jobs(stop)
         async with asyncio.TaskGroup() as tasks:
             for name, job in jobs.items():
                 task = tasks.create_task(job, name=name)
@@ -114,22 +107,6 @@ class Responder:
             await intake.beside.finish()
         await self._world.deliver()
         return handled
-
-    async def sweep(self) -> None:
-        """Ends what is over (blocks, proposals, allowlist entries, incidents), and lets the incidents' clocks strike.
-
-        Raises: StorageError.
-        """
-        ended = await self._world.blocklist.expire_due()
-        await self._world.allowlist.expire_due()
-        await recovery.resolve_lasting(self._world)
-        if ended:
-            self._world.counters.count("blocks_expired", ended)
-        await self._world.clocks.strike()
-
-    async def judge_bots_again(self) -> None:
-        """Lifts blocks of bots that the DNS confirms only now. Raises: StorageError."""
-        await judge_again(self._world)
 
     async def handle(self, finding: Finding, *others: Finding) -> None:
         """Carries one finding through: its incident first, then each action. Twice is once.
@@ -194,7 +171,7 @@ class Responder:
                 except StorageError as error:
                     self._warn("findings wait", error, again_in_s=pause_s)
                     prepared = False
-                    await _pause(stop, pause_s)
+                    await pause(stop, pause_s)
                     pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             await self._handle_held(intake)
             await intake.beside.finish()
@@ -214,30 +191,6 @@ class Responder:
     def _warn(self, what: str, error: StorageError, **fields: Any) -> None:
         self._world.counters.count("storage_errors", where="responder")
         log.warning(what, error=str(error), **fields)
-
-    async def _repeat(self, doing: str, step: Callable[[], Awaitable[Any]], stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            try:
-                await step()
-            except StorageError as error:
-                self._world.counters.count("storage_errors", where=doing)
-                log.warning("failed for now", doing=doing, error=str(error))
-            await _pause(stop, SWEEP_S)
-
-    async def _dispatch(self, stop: asyncio.Event) -> None:
-        """Makes letters of messages until stopped, and has them sent at once."""
-        while not stop.is_set():
-            try:
-                if await self._world.dispatcher.step(BLOCK_MS):
-                    self._world.sender.wake()
-            except StorageError as error:
-                self._world.counters.count("storage_errors", where="dispatching")
-                log.warning("messages wait", error=str(error))
-                await _pause(stop, SWEEP_S)
-
-    async def _tell_again(self) -> None:
-        await self._world.repeats.step()
-        await self._world.sender.retire()
 
     async def _prepare(self, intake: Intake) -> None:
         """Makes the group, and takes again what this very consumer had begun or held."""
@@ -358,12 +311,3 @@ def _stop_where_failed(task: asyncio.Task[None], stop: asyncio.Event) -> None:
     connects, and the service would go on without its sender."""
     if not task.cancelled() and task.exception() is not None:
         stop.set()
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    """Waits so long, or until stopped."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from redis.asyncio.client import Pipeline
 
-from actions.errors import UnknownError
+from actions.errors import StaleError, UnknownError
 from actions.incidents.incident import Incident
 from actions.incidents.status import IncidentStatus
 from actions.incidents.timeline import INCIDENT_TTL_MS
@@ -70,6 +70,17 @@ async def watched_successor(pipe: Pipeline, incident_id: str) -> Incident:
     while incident.status == IncidentStatus.MERGED and incident.merged_into not in (None, *passed):
         passed.add(incident.merged_into or "")
         incident = await watched(pipe, incident.merged_into or "")
+    return incident
+
+
+async def watched_at(pipe: Pipeline, incident_id: str, version: int | None) -> Incident:
+    """The same at the version that somebody saw; None: whichever it is at.
+
+    Raises: StaleError for another version; UnknownError.
+    """
+    incident = await watched(pipe, incident_id)
+    if version is not None and incident.version != version:
+        raise StaleError(f"{incident_id} is at version {incident.version}, not {version}")
     return incident
 
 

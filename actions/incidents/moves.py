@@ -12,12 +12,12 @@ from redis.asyncio.client import Pipeline
 
 from actions.audit import Actor, Audit
 from actions.delivery.message import MessageKind
-from actions.errors import ConflictError, StaleError
+from actions.errors import ConflictError
 from actions.incidents.campaigns import newcomers, stage_merged, with_members
 from actions.incidents.changes import absorbing, moved, target_status, with_clocks
 from actions.incidents.incident import Incident
 from actions.incidents.incidents import Incidents
-from actions.incidents.keys import incident_key, incidents_key, stage_incident, watched
+from actions.incidents.keys import incident_key, incidents_key, stage_incident, watched, watched_at
 from actions.incidents.record import IncidentRecord
 from actions.incidents.status import NEEDS_VERDICT, Move, Verdict
 from actions.incidents.timeline import INCIDENT_TTL_MS, Timeline
@@ -75,7 +75,7 @@ class IncidentMoves:
             raise ValueError("into: needed to merge; the id of the other incident")
 
         async def step(pipe: Pipeline) -> Incident:
-            old = await self._expected(pipe, incident_id, expected_version)
+            old = await watched_at(pipe, incident_id, expected_version)
             status = target_status(old, move)
             if move == Move.ESCALATE:
                 new = self._escalated(old)
@@ -114,7 +114,7 @@ class IncidentMoves:
             raise ConflictError(f"{incident_id} cannot be merged into itself")
 
         async def step(pipe: Pipeline) -> Incident:
-            old = await self._expected(pipe, incident_id, expected_version)
+            old = await watched_at(pipe, incident_id, expected_version)
             status = target_status(old, Move.MERGE)
             target = await watched(pipe, into)
             if not target.is_open:
@@ -170,12 +170,6 @@ class IncidentMoves:
             )
 
         await change(self._redis, "writing a comment", [incident_key(incident_id)], step)
-
-    async def _expected(self, pipe: Pipeline, incident_id: str, version: int | None) -> Incident:
-        old = await watched(pipe, incident_id)
-        if version is not None and old.version != version:
-            raise StaleError(f"{incident_id} is at version {old.version}, not {version}")
-        return old
 
     def _ends_by_itself(self, incident: Incident) -> bool:
         return incident.rule in RECOVERING or incident.rule in self._incidents.plan.quiet_ms

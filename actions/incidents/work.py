@@ -11,11 +11,11 @@ from redis.asyncio.client import Pipeline
 
 from actions.audit import Actor, Audit
 from actions.delivery.message import MessageKind
-from actions.errors import ConflictError, StaleError, UnknownError
+from actions.errors import ConflictError, UnknownError
 from actions.incidents.changes import slug, with_clocks
 from actions.incidents.incident import FOLLOW_UPS_KEPT, FollowUp, Incident, Publication, PublicUpdate
 from actions.incidents.incidents import Incidents
-from actions.incidents.keys import incident_key, stage_incident, watched
+from actions.incidents.keys import incident_key, stage_incident, watched_at
 from actions.incidents.public_status import stage_public
 from actions.incidents.record import IncidentRecord
 from actions.incidents.response_plan import STATUS_PAGE_UPDATED
@@ -223,9 +223,7 @@ class IncidentWork:
         tell: Callable[[Pipeline, Incident, Incident, str], None] | None = None,
     ) -> Incident:
         async def step(pipe: Pipeline) -> Incident:
-            old = await watched(pipe, incident_id)
-            if expected_version is not None and old.version != expected_version:
-                raise StaleError(f"{incident_id} is at version {old.version}, not {expected_version}")
+            old = await watched_at(pipe, incident_id, expected_version)
             new, kind, text, data = work(old)
             new = msgspec.structs.replace(new, version=old.version + 1)
             begin(pipe)

@@ -8,6 +8,7 @@ from acting import ALICE, MINUTE, NOON, Clock, Ear, Tally, a_finding
 from redis.asyncio import Redis
 
 from actions.audit import SYSTEM
+from actions.chores import Chores
 from actions.delivery.message import Message
 from actions.delivery.routing import Routes
 from actions.errors import ConflictError
@@ -228,7 +229,7 @@ async def test_flapping_makes_a_bounded_number_of_messages_and_ends_when_it_last
         await desk.fails()
         desk.clock.forward(MINUTE)
         await desk.recovers()
-        await desk.responder.sweep()
+        await Chores(desk.world).sweep()
         desk.clock.forward(MINUTE)
     assert (await desk.one()).status == IncidentStatus.TRIGGERED
     told = await desk.told()
@@ -236,7 +237,7 @@ async def test_flapping_makes_a_bounded_number_of_messages_and_ends_when_it_last
     assert told.count("resolved") == told.count("reopened") == REOPENED_AT_MOST
     assert told.count("update") <= 40 * 2 // 10
     desk.clock.forward(LASTING_MS - MINUTE)
-    await desk.responder.sweep()
+    await Chores(desk.world).sweep()
     assert (await desk.one()).status == IncidentStatus.RESOLVED
     assert (await desk.told())[-1] == "resolved"
     assert not await desk.world.redis.exists(due_key())
@@ -252,7 +253,7 @@ async def test_one_that_flaps_and_is_resolved_by_a_person_is_left_alone(desk: De
     incident = await desk.one()
     await desk.world.moves.move(incident.id, Move.DISMISS, ALICE, verdict=Verdict.BENIGN)
     desk.clock.forward(LASTING_MS)
-    await desk.responder.sweep()
+    await Chores(desk.world).sweep()
     assert (await desk.one()).status == IncidentStatus.DISMISSED
     assert not await desk.world.redis.exists(due_key())
 

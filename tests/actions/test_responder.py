@@ -9,6 +9,7 @@ from acting import IP, NOON, Clock, Ear, Tally, a_finding
 from redis.asyncio import Redis
 
 from actions.blocks.block import BlockStatus
+from actions.chores import Chores
 from actions.delivery.message import Letter
 from actions.delivery.sending import Sender
 from actions.incidents.incident import Incident
@@ -250,7 +251,7 @@ async def test_the_sweeper_ends_what_is_over(world: World, clock: Clock, tally: 
     responder = Responder(world)
     await responder.handle(a_finding())
     clock.forward(4 * 3_600_000)
-    await responder.sweep()
+    await Chores(world).sweep()
     assert tally.counted["blocks_expired"] == 1
     assert (await world.feed.snapshot()).decisions == []
 
@@ -277,7 +278,7 @@ async def test_an_outage_only_delays(redis: Redis, clock: Clock, monkeypatch: py
             return ""
 
     monkeypatch.setattr(Responder, "_prepare", prepare)
-    monkeypatch.setattr("actions.responder._pause", pause)
+    monkeypatch.setattr("actions.responder.pause", pause)
     tally = Tally()
     world = World.make(redis, clock, channels=[Stopper()], counters=tally)
     await put(redis)

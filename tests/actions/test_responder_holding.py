@@ -302,7 +302,7 @@ async def test_an_outage_while_something_is_held_loses_and_repeats_nothing(
         clock.forward(400)
         return taken
 
-    monkeypatch.setattr("actions.responder._pause", pause)
+    monkeypatch.setattr("actions.responder.pause", pause)
     monkeypatch.setattr(Responder, "_take", take)
     await put(redis, actions=(Action.INVESTIGATE,))
     async with asyncio.timeout(10):

@@ -21,6 +21,7 @@ from actions.blocks.verified_bots import (
     again_key,
     bot_key,
 )
+from actions.chores import Chores
 from actions.intake import Intake
 from actions.responder import Responder
 from actions.storage import DAY_MS
@@ -202,12 +203,11 @@ async def test_a_block_made_without_dns_is_lifted_when_the_dns_confirms_the_bot(
     await put_claim(redis, "198.51.100.3")
     await Responder(away(redis, clock, tally, ear)).drain()
     assert (await bots.blocklist.counts())["active"] == 2
-    responder = Responder(bots)
-    await responder.judge_bots_again()
+    await Chores(bots).judge_bots_again()
     assert (await bots.blocklist.counts())["active"] == 2, "not before its time"
     clock.forward(AGAIN_AFTER_MS[0])
     await redis.delete(bot_key(GOOGLEBOT), bot_key("198.51.100.3"))  # Redis has a clock of its own
-    await responder.judge_bots_again()
+    await Chores(bots).judge_bots_again()
     assert await bots.blocklist.find_active(GOOGLEBOT) is None
     assert await bots.blocklist.find_active("198.51.100.3") is not None
     assert await redis.zcard(again_key()) == 0
@@ -228,7 +228,7 @@ async def test_without_dns_for_long_it_is_given_up_after_three_times(
     for after in AGAIN_AFTER_MS:
         assert await redis.zcard(again_key()) == 1
         clock.forward(after)
-        await Responder(world).judge_bots_again()
+        await Chores(world).judge_bots_again()
     assert await redis.zcard(again_key()) == 0
     assert await world.blocklist.find_active(GOOGLEBOT) is not None
 
