@@ -51,15 +51,26 @@ LIES = (
 
 
 def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free for UDP and for TCP: a name server takes both."""
+    for _ in range(100):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connections,
+        ):
+            datagrams.bind(("127.0.0.1", 0))
+            port = int(datagrams.getsockname()[1])
+            try:
+                connections.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no port is free for both")
 
 
 @contextmanager
 def dnsmasq(binary: str) -> Iterator[str]:
     """Runs it with these records and no others; answers `127.0.0.1:PORT`."""
-    port, folder = free_port(), tempfile.mkdtemp(prefix="bz-dns-")
+    folder = tempfile.mkdtemp(prefix="bz-dns-")
     records = []
     for kind, name, address in (*RECORDS, *LIES):
         if kind == "host":
@@ -67,7 +78,6 @@ def dnsmasq(binary: str) -> Iterator[str]:
         else:
             records.append(f"ptr-record={'.'.join(reversed(address.split('.')))}.in-addr.arpa,{name}")
     lines = [
-        f"port={port}",
         "listen-address=127.0.0.1",
         "bind-interfaces",
         "no-resolv",
@@ -78,21 +88,33 @@ def dnsmasq(binary: str) -> Iterator[str]:
         lines += ["user=root", "group=root"]
     config = Path(folder) / "dnsmasq.conf"
     config.write_text("\n".join([*lines, *records]) + "\n")
-    process = subprocess.Popen([binary, "--keep-in-foreground", f"--conf-file={config}", "--pid-file="])
+    process, port = _started(binary, config)
     try:
-        for _ in range(200):
-            if process.poll() is not None:
-                raise RuntimeError(f"dnsmasq ended with {process.returncode}")
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.02)
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(10)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(binary: str, config: Path) -> tuple["subprocess.Popen[bytes]", int]:
+    """A name server that answers, and its port. Another process may take a free port first: then another is tried."""
+    for _ in range(5):
+        port = free_port()
+        options = ["--keep-in-foreground", f"--conf-file={config}", f"--port={port}", "--pid-file="]
+        process = subprocess.Popen([binary, *options])
+        for _ in range(200):
+            if process.poll() is not None:
+                break
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return process, port
+        process.terminate()
+        process.wait(10)
+    raise RuntimeError(f"dnsmasq ended with {process.returncode}")
 
 
 class _Silence(asyncio.DatagramProtocol):
