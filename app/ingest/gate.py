@@ -1,21 +1,24 @@
 """What may be under way in one process, so that a burst is put off at once and neither died of nor waited for.
 
-Two limits: bytes held in memory, and work that waits. The work is measured as it is done: how long a byte took
-lately, times the bytes that are waiting, is how long the next one would wait for its answer.
+Two limits: bytes held in memory, and work that waits. How long a byte of work takes is measured while there is any;
+times the bytes that are waiting, it is how long the next one would wait for its answer.
 """
+
+import time
+from collections.abc import Callable
 
 IN_FLIGHT_LIMIT_BYTES = 256 * 1024 * 1024
 """Wire and decompressed bytes together: three of the largest bodies. Decoded, they take four times that."""
-WAIT_LIMIT_S = 1.5
-"""The longest estimated wait at which a body is still taken. The answer is due within 2 s (taking.ANSWER_S)."""
-REQUEST_BYTES = 4096
-"""What a request costs beside its bytes, as so many of them: an empty one takes about 0.3 ms."""
+WAIT_LIMIT_S = 1.0
+"""The longest estimated wait at which a body is taken. The answer is due half a second later (taking.ANSWER_S)."""
+REQUEST_BYTES = 32 * 1024
+"""What a request costs beside its bytes, as so many of them: one event by itself takes about as long as a hundred."""
 FIRST_GUESS_S_PER_BYTE = 1 / 20e6
 """Of a process that has not worked yet: the slowest that was measured (every rule on) takes 12 MB a second."""
-LATEST_WEIGHT = 0.1
+LATEST_WEIGHT = 0.2
 """Of the latest measurement in the running mean."""
-TELLING_BYTES = 64 * 1024
-"""With less ahead of it, a request's time says more of the network than of the work."""
+TELLING_S = 0.05
+"""A measurement over less than this says little."""
 
 
 class Overloaded(Exception):
@@ -25,18 +28,45 @@ class Overloaded(Exception):
 class Gate:
     """Counts the bytes that this process holds and the work that waits, for requests that are not answered yet."""
 
-    def __init__(self, limit: int = IN_FLIGHT_LIMIT_BYTES, wait_limit_s: float = WAIT_LIMIT_S) -> None:
+    def __init__(
+        self,
+        limit: int = IN_FLIGHT_LIMIT_BYTES,
+        wait_limit_s: float = WAIT_LIMIT_S,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.limit = limit
         self.wait_limit_s = wait_limit_s
         self.in_flight = 0
         self.waiting = 0
         """Bytes of work whose body is here."""
         self.s_per_byte = FIRST_GUESS_S_PER_BYTE
+        self._clock = clock
+        self._measured_from = 0.0
+        self._done = 0
+        """Bytes of work done since then."""
 
     @property
     def wait_s(self) -> float:
         """How long what is under way will take, as far as anybody can tell."""
         return self.waiting * self.s_per_byte
+
+    def begin(self, work: int) -> None:
+        """So many bytes of work wait. Time in which nothing waits is not measured."""
+        if not self.waiting:
+            self._measured_from, self._done = self._clock(), 0
+        self.waiting += work
+
+    def end(self, work: int, *, is_done: bool) -> None:
+        """So many bytes of work wait no longer; what was given up says nothing of how long work takes."""
+        self.waiting -= work
+        if not is_done:
+            return
+        self._done += work
+        took = self._clock() - self._measured_from
+        if took >= TELLING_S:
+            self.s_per_byte += (took / self._done - self.s_per_byte) * LATEST_WEIGHT
+            self._measured_from += took
+            self._done = 0
 
 
 class Slot:
@@ -46,7 +76,7 @@ class Slot:
         self._gate = gate
         self.taken = 0
         self._work = 0
-        self._ahead = 0
+        self._is_done = False
 
     def take(self, size: int) -> None:
         """Hold so many bytes more.
@@ -64,21 +94,18 @@ class Slot:
 
         Raises: Overloaded where the answer would come too late, unless nobody else waits.
         """
-        gate, more = self._gate, REQUEST_BYTES + size - self._work
+        gate, more = self._gate, max(0, REQUEST_BYTES + size - self._work)
         if gate.waiting > self._work and (gate.waiting + more) * gate.s_per_byte > gate.wait_limit_s:
             raise Overloaded
         self._work += more
-        gate.waiting += more
-        self._ahead = gate.waiting
+        gate.begin(more)
 
-    def worked(self, seconds: float) -> None:
-        """It is done, so many seconds after it began to wait: what went before it was done within them, too."""
-        if self._ahead >= TELLING_BYTES:
-            latest = seconds / self._ahead
-            self._gate.s_per_byte += (latest - self._gate.s_per_byte) * LATEST_WEIGHT
+    def done(self) -> None:
+        """The work is done."""
+        self._is_done = True
 
     def release(self) -> None:
         """Let go of everything."""
         self._gate.in_flight -= self.taken
-        self._gate.waiting -= self._work
+        self._gate.end(self._work, is_done=self._is_done)
         self.taken = self._work = 0

@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 
 BODY_TIMEOUT_S = 60
 """For the whole body to arrive: the client timeout of Vector, Fluent Bit and Fluentd."""
-ANSWER_S = 2.0
-"""From the body's last byte to the answer: a fifth of the shortest client timeout (OpenTelemetry's SDKs, 10 s)."""
+ANSWER_S = 1.5
+"""From the last byte of a body until its sender is told something; nobody waits for 2 s. The shortest client timeout
+is 10 s (OpenTelemetry SDKs)."""
+COUNTED_AT_ONCE = 32
+"""Requests in the engine at a time, first come, first served. Of the connections to Redis, others need some."""
 REMEMBERED = 256
 REMEMBERED_BYTES = 64 * 1024 * 1024
 """Answers that came too late for their request, kept for its retry: so many, and of so many bytes together."""
@@ -126,6 +129,7 @@ class Intake:
     def __init__(self, world: "AppWorld", gate: Gate | None = None) -> None:
         self.world = world
         self.gate = gate or Gate()
+        self._turns = asyncio.Semaphore(COUNTED_AT_ONCE)
         self._one_large = asyncio.Lock()
         """Two large bodies decoded at a time would both be late; one after the other, the first is not."""
         self._under_way: dict[str, asyncio.Task[Response]] = {}
@@ -148,7 +152,9 @@ class Intake:
                 if unpacked is not None:
                     slot.take(len(unpacked.body))
                     async with asyncio.timeout(ANSWER_S):
-                        return await self._answer(work, unpacked, shipper.read(unpacked.body, head))
+                        answer = await self._answer(work, unpacked, shipper.read(unpacked.body, head))
+                    slot.done()
+                    return answer
             is_handed_over = True
             return await self._in_time(work, slot)
         finally:
@@ -187,7 +193,7 @@ class Intake:
                     async with self._one_large:
                         decoded = await asyncio.to_thread(shipper.read, unpacked.body, head)
                     answer = await self._answer(work, unpacked, decoded)
-                slot.worked(time.perf_counter() - begun)
+                slot.done()
             if time.perf_counter() - begun > ANSWER_S:
                 self._remember(unpacked.digest, answer)
             return answer
@@ -244,7 +250,8 @@ class Intake:
         last = parse_time(events[-1].timestamp)
         batch = Batch(events, decoded.records, received_ms, caller.token_id, mark, decoded.read_as)
         try:
-            processed = await self.world.engine.process(batch)
+            async with self._turns:
+                processed = await self.world.engine.process(batch)
         except StorageError:
             metrics.events_rejected.labels("storage").inc(len(events))
             raise

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from app.auth import TokenTable
 from app.ingest import routes, taking
-from app.ingest.gate import REQUEST_BYTES, TELLING_BYTES, Gate, Overloaded, Slot
+from app.ingest.gate import REQUEST_BYTES, TELLING_S, Gate, Overloaded, Slot
 from app.ingest.incoming import INLINE_BYTES
 from app.ingest.path_key import PathKey
 from app.ingest.taking import Intake
@@ -156,27 +156,41 @@ def test_work_that_would_wait_too_long_is_refused_at_once() -> None:
     second.release()
     first.release()
     second.queue(500_000)
-    third.queue(400_000)
+    third.queue(300_000)
     with pytest.raises(Overloaded):
         Slot(gate).queue(200_000)
-    third.queue(400_000)  # the same size again holds no more
-    assert gate.waiting == 900_000 + 2 * REQUEST_BYTES
+    third.queue(300_000)  # the same size again holds no more
+    assert gate.waiting == 800_000 + 2 * REQUEST_BYTES
     second.release()
     third.release()
     assert gate.waiting == 0
 
 
 def test_the_gate_learns_how_long_a_byte_takes() -> None:
-    gate = Gate()
-    before = gate.s_per_byte
-    slot = Slot(gate)
-    slot.queue(TELLING_BYTES // 2)
-    slot.worked(100.0)
-    assert gate.s_per_byte == before, "small bodies say more of the network"
-    slot.queue(10_000_000)
+    now = 0.0
+    gate = Gate(clock=lambda: now)
     for _ in range(100):
-        slot.worked(5.0)
-    assert gate.s_per_byte == pytest.approx(5.0 / 10_000_000, rel=0.01)
+        now += 1000.0  # nothing waits: that says nothing
+        slots = [Slot(gate), Slot(gate)]
+        for slot in slots:
+            slot.queue(1_000_000 - REQUEST_BYTES)
+        for slot in slots:
+            now += 0.4
+            slot.done()
+            slot.release()
+    assert gate.s_per_byte == pytest.approx(0.4e-6, rel=0.01)
+    known = gate.s_per_byte
+    slot = Slot(gate)
+    slot.queue(1_000_000)
+    now += 50.0
+    slot.release()  # given up
+    assert gate.s_per_byte == known
+    slot = Slot(gate)
+    slot.queue(1_000_000)
+    now += TELLING_S / 2
+    slot.done()
+    slot.release()  # too short to tell
+    assert gate.s_per_byte == known
 
 
 async def test_a_token_may_stand_in_front_of_the_path(client: httpx.AsyncClient, engine: SlowEngine) -> None:
