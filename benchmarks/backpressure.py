@@ -34,6 +34,8 @@ class Load:
     """From a body's last byte to its answer."""
     peak_mib: float = 0.0
     """Resident memory of the service."""
+    stall_s: float = 0.0
+    """How late this process itself woke up: what a busy machine adds to every time that it measures."""
 
     def add(self, status: int, seconds: float) -> None:
         """One more answer."""
@@ -53,7 +55,9 @@ async def watched(service: Service, load: Load) -> AsyncIterator[None]:
     async def watch() -> None:
         while True:
             load.peak_mib = max(load.peak_mib, resident_mib(service.process.pid))
+            begun = time.perf_counter()
             await asyncio.sleep(LOOK_S)
+            load.stall_s = max(load.stall_s, time.perf_counter() - begun - LOOK_S)
 
     task = asyncio.create_task(watch())
     try:

@@ -1,7 +1,7 @@
 """What may be under way in one process, so that a burst is put off at once and neither died of nor waited for.
 
-Two limits: bytes held in memory, and work that waits. How long a byte of work takes is measured while there is any;
-times the bytes that are waiting, it is how long the next one would wait for its answer.
+Three limits: bytes held in memory; work that waits, at the rate at which large bodies went lately; and the age of the
+oldest small body, which says that this process falls behind whatever the reason.
 """
 
 import time
@@ -9,16 +9,14 @@ from collections.abc import Callable
 
 IN_FLIGHT_LIMIT_BYTES = 256 * 1024 * 1024
 """Wire and decompressed bytes together: three of the largest bodies. Decoded, they take four times that."""
-WAIT_LIMIT_S = 1.0
-"""The longest estimated wait at which a body is taken. The answer is due half a second later (taking.ANSWER_S)."""
-REQUEST_BYTES = 32 * 1024
-"""What a request costs beside its bytes, as so many of them: one event by itself takes about as long as a hundred."""
+WAIT_LIMIT_S = 0.7
+"""The longest wait at which a body is taken. The answer is due soon after (taking.ANSWER_S)."""
 FIRST_GUESS_S_PER_BYTE = 1 / 20e6
 """Of a process that has not worked yet: the slowest that was measured (every rule on) takes 12 MB a second."""
 LATEST_WEIGHT = 0.2
 """Of the latest measurement in the running mean."""
-TELLING_S = 0.05
-"""A measurement over less than this says little."""
+TELLING_BYTES = 256 * 1024
+"""A smaller body's time says more of its surroundings than of itself."""
 
 
 class Overloaded(Exception):
@@ -36,37 +34,23 @@ class Gate:
     ) -> None:
         self.limit = limit
         self.wait_limit_s = wait_limit_s
+        self.clock = clock
         self.in_flight = 0
         self.waiting = 0
         """Bytes of work whose body is here."""
         self.s_per_byte = FIRST_GUESS_S_PER_BYTE
-        self._clock = clock
-        self._measured_from = 0.0
-        self._done = 0
-        """Bytes of work done since then."""
+        self.small: dict[Slot, float] = {}
+        """When each small body began to wait, the oldest first."""
 
-    @property
-    def wait_s(self) -> float:
-        """How long what is under way will take, as far as anybody can tell."""
-        return self.waiting * self.s_per_byte
+    def is_behind(self) -> bool:
+        """Whether the oldest small body has waited too long. A large one may be late all by itself."""
+        oldest = next(iter(self.small.values()), None)
+        return oldest is not None and self.clock() - oldest > self.wait_limit_s
 
-    def begin(self, work: int) -> None:
-        """So many bytes of work wait. Time in which nothing waits is not measured."""
-        if not self.waiting:
-            self._measured_from, self._done = self._clock(), 0
-        self.waiting += work
-
-    def end(self, work: int, *, is_done: bool) -> None:
-        """So many bytes of work wait no longer; what was given up says nothing of how long work takes."""
-        self.waiting -= work
-        if not is_done:
-            return
-        self._done += work
-        took = self._clock() - self._measured_from
-        if took >= TELLING_S:
-            self.s_per_byte += (took / self._done - self.s_per_byte) * LATEST_WEIGHT
-            self._measured_from += took
-            self._done = 0
+    def learn(self, size: int, seconds: float) -> None:
+        """So many bytes of one body were decoded and counted within this time."""
+        if size >= TELLING_BYTES:
+            self.s_per_byte += (seconds / size - self.s_per_byte) * LATEST_WEIGHT
 
 
 class Slot:
@@ -76,7 +60,6 @@ class Slot:
         self._gate = gate
         self.taken = 0
         self._work = 0
-        self._is_done = False
 
     def take(self, size: int) -> None:
         """Hold so many bytes more.
@@ -89,23 +72,28 @@ class Slot:
         self.taken += size
         gate.in_flight += size
 
-    def queue(self, size: int) -> None:
+    def queue(self, size: int, *, is_small: bool) -> None:
         """Wait to be worked on, with a body of so many bytes; again with more once it is decompressed.
 
         Raises: Overloaded where the answer would come too late, unless nobody else waits.
         """
-        gate, more = self._gate, max(0, REQUEST_BYTES + size - self._work)
-        if gate.waiting > self._work and (gate.waiting + more) * gate.s_per_byte > gate.wait_limit_s:
+        gate, more = self._gate, max(0, size - self._work)
+        has_others = gate.waiting > self._work
+        if has_others and (gate.waiting + more) * gate.s_per_byte > gate.wait_limit_s:
             raise Overloaded
+        if is_small:
+            if gate.is_behind():
+                raise Overloaded
+            gate.small[self] = gate.clock()
+        else:
+            gate.small.pop(self, None)
         self._work += more
-        gate.begin(more)
-
-    def done(self) -> None:
-        """The work is done."""
-        self._is_done = True
+        gate.waiting += more
 
     def release(self) -> None:
         """Let go of everything."""
-        self._gate.in_flight -= self.taken
-        self._gate.end(self._work, is_done=self._is_done)
+        gate = self._gate
+        gate.in_flight -= self.taken
+        gate.waiting -= self._work
+        gate.small.pop(self, None)
         self.taken = self._work = 0

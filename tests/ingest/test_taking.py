@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from app.auth import TokenTable
 from app.ingest import routes, taking
-from app.ingest.gate import REQUEST_BYTES, TELLING_S, Gate, Overloaded, Slot
+from app.ingest.gate import TELLING_BYTES, Gate, Overloaded, Slot
 from app.ingest.incoming import INLINE_BYTES
 from app.ingest.path_key import PathKey
 from app.ingest.taking import Intake
@@ -150,47 +150,48 @@ def test_work_that_would_wait_too_long_is_refused_at_once() -> None:
     gate = Gate(wait_limit_s=1.0)
     gate.s_per_byte = 1 / 1_000_000
     first, second, third = Slot(gate), Slot(gate), Slot(gate)
-    first.queue(5_000_000)  # alone, anything is taken
+    first.queue(5_000_000, is_small=False)  # alone, anything is taken
     with pytest.raises(Overloaded):
-        second.queue(1)
+        second.queue(1, is_small=True)
     second.release()
     first.release()
-    second.queue(500_000)
-    third.queue(300_000)
+    second.queue(500_000, is_small=False)
+    third.queue(400_000, is_small=False)
     with pytest.raises(Overloaded):
-        Slot(gate).queue(200_000)
-    third.queue(300_000)  # the same size again holds no more
-    assert gate.waiting == 800_000 + 2 * REQUEST_BYTES
+        Slot(gate).queue(200_000, is_small=False)
+    third.queue(400_000, is_small=False)  # the same size again holds no more
+    assert gate.waiting == 900_000
     second.release()
     third.release()
-    assert gate.waiting == 0
+    assert (gate.waiting, len(gate.small)) == (0, 0)
 
 
-def test_the_gate_learns_how_long_a_byte_takes() -> None:
+def test_small_bodies_are_refused_while_one_of_them_has_waited_too_long() -> None:
     now = 0.0
-    gate = Gate(clock=lambda: now)
+    gate = Gate(wait_limit_s=1.0, clock=lambda: now)
+    large, oldest, next_one, refused = Slot(gate), Slot(gate), Slot(gate), Slot(gate)
+    large.queue(1_000, is_small=True)
+    large.queue(9_000, is_small=False)  # as it turned out after decompression
+    now = 10.0
+    oldest.queue(10, is_small=True)  # a large body may take its time: the others do not wait for it
+    now = 11.0
+    next_one.queue(10, is_small=True)
+    now = 11.1
+    with pytest.raises(Overloaded):
+        refused.queue(10, is_small=True)
+    refused.release()
+    oldest.release()
+    refused.queue(10, is_small=True)
+
+
+def test_the_gate_learns_from_large_bodies_how_long_a_byte_takes() -> None:
+    gate = Gate()
+    before = gate.s_per_byte
+    gate.learn(TELLING_BYTES - 1, 100.0)
+    assert gate.s_per_byte == before
     for _ in range(100):
-        now += 1000.0  # nothing waits: that says nothing
-        slots = [Slot(gate), Slot(gate)]
-        for slot in slots:
-            slot.queue(1_000_000 - REQUEST_BYTES)
-        for slot in slots:
-            now += 0.4
-            slot.done()
-            slot.release()
-    assert gate.s_per_byte == pytest.approx(0.4e-6, rel=0.01)
-    known = gate.s_per_byte
-    slot = Slot(gate)
-    slot.queue(1_000_000)
-    now += 50.0
-    slot.release()  # given up
-    assert gate.s_per_byte == known
-    slot = Slot(gate)
-    slot.queue(1_000_000)
-    now += TELLING_S / 2
-    slot.done()
-    slot.release()  # too short to tell
-    assert gate.s_per_byte == known
+        gate.learn(10_000_000, 5.0)
+    assert gate.s_per_byte == pytest.approx(5.0 / 10_000_000, rel=0.01)
 
 
 async def test_a_token_may_stand_in_front_of_the_path(client: httpx.AsyncClient, engine: SlowEngine) -> None:

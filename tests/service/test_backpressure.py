@@ -9,13 +9,14 @@ from benchmarks.backpressure import THRESHOLD, Load, blocked, burst, huge_batch,
 from benchmarks.service import Service, running_service
 
 ANSWER_LIMIT_S = 2.0
+"""And what this machine, busy with other tests, adds: the service stalls as its sender does."""
 MEMORY_LIMIT_MIB = 1_000
 """Of which 150 are there without any load."""
 
 
 def assert_within_bounds(load: Load) -> None:
-    assert load.slowest_s < ANSWER_LIMIT_S
-    assert load.peak_mib < MEMORY_LIMIT_MIB
+    assert load.slowest_s < ANSWER_LIMIT_S + 3 * load.stall_s, load
+    assert load.peak_mib < MEMORY_LIMIT_MIB, load
     assert set(load.statuses) <= {200, 503}
 
 
