@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 BODY_TIMEOUT_S = 60
 """For the whole body to arrive: the client timeout of Vector, Fluent Bit and Fluentd."""
 ANSWER_S = 1.0
-"""From the last byte of a body until its sender is told something; nobody waits for 2 s, however busy the process. The shortest
-client timeout is 10 s (OpenTelemetry SDKs)."""
-COUNTED_AT_ONCE = 32
-"""Requests in the engine at a time, first come, first served. Of the connections to Redis, others need some."""
+"""From the last byte of a body until its sender is told something: nobody waits for 2 s, however busy the process is.
+The shortest client timeout is 10 s (OpenTelemetry SDKs)."""
+COUNTED_AT_ONCE = 8
+"""Requests in the engine at a time, first come, first served. More make nothing faster, and each holds a connection."""
 REMEMBERED = 256
 REMEMBERED_BYTES = 64 * 1024 * 1024
 """Answers that came too late for their request, kept for its retry: so many, and of so many bytes together."""
