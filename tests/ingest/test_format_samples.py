@@ -5,6 +5,8 @@ import time
 
 import pytest
 from format_samples import FOLDER, VICTIM, Sample, samples
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.ingest.decode import decode_events, decode_lines
 from app.ingest.formats.catalogue import LINES
@@ -156,11 +158,28 @@ def test_a_user_name_cannot_speak_for_another_address(sample: Sample) -> None:
         if other.format != sample.format or not address:
             continue
         forged = other.line.replace(address, f"{VICTIM}1")
-        for start in range(0, len(forged), 3):
+        for start in range(0, len(forged), 5):
             for name in (forged[start:], f"x{end.replace(address, VICTIM + '1')}{forged[start:]}"):
                 line = f"{begin}{as_written(name, sample)}{end}"
                 names_no_other(parser_for(sample.format)(line, NOW))
                 names_no_other(AutoParser()(line, NOW))
+
+
+@given(
+    st.sampled_from(SAMPLES),
+    st.sampled_from(SAMPLES),
+    st.integers(0, 400),
+    st.integers(0, 400),
+    st.one_of(
+        st.text(max_size=20),
+        st.sampled_from(("\\", '"', "'", "[", "(", ": ", ", ", "99999999999999999999", "\x00")),
+    ),
+)
+def test_no_line_makes_a_format_fail(one: Sample, other: Sample, begin: int, end: int, text: str) -> None:
+    line = f"{one.line[:begin]}{text}{other.line[end:]}"
+    for name in {one.format, other.format, "syslog", "auto"}:
+        parser_for(name)(line, NOW)
+    map_record({"message": line}, NOW)
 
 
 @pytest.mark.parametrize("sample", LOGINS, ids=[f"{s.format}-{n}" for n, s in enumerate(LOGINS)])
