@@ -34,7 +34,7 @@ def _candidates(field: str, found: Found, rivals: Rivals) -> Iterator[Candidate]
 
 
 def _names(field: str, found: Found, rivals: Rivals) -> set[str]:
-    return {name.lower() for _, name, _ in _candidates(field, found, rivals)}
+    return {name for _, name, _ in _candidates(field, found, rivals)}
 
 
 def _use_request_line(event: Event, found: Found, rivals: Rivals) -> None:
@@ -49,7 +49,7 @@ def _use_request_line(event: Event, found: Found, rivals: Rivals) -> None:
     method, target = (None, line) if line.startswith("/") else split_request_line(line)
     if event.method is None:
         event.method = method
-    if target is not None and (event.path is None or found["path"][1].lower() == "uri"):
+    if target is not None and (event.path is None or found["path"][1] == "uri"):
         event.path = target
 
 
@@ -77,7 +77,7 @@ def _use_duration(event: Event, found: Found, rivals: Rivals) -> None:
     addresses, statuses = _names("client_ip", found, rivals), _names("status", found, rivals)
     if addresses & {"request.remote_ip", "request.client_ip"} and "path" in found:
         factor = 1e3
-    elif "downstreamstatus" in statuses:
+    elif "DownstreamStatus" in statuses:
         factor = 1e-6
     elif "downstream_remote_address" in addresses or "envoy" in found or "ocsf" in found:
         factor = 1.0

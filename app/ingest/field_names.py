@@ -145,20 +145,34 @@ WRAPPERS = frozenset({"attributes", "resource", "message"})
 applications log the bodies of requests under that name, and those are an attacker's words."""
 
 
-def _compile() -> tuple[dict[str, tuple[str, int]], frozenset[str]]:
-    field_of: dict[str, tuple[str, int]] = {name: (name, 0) for name in OWN}
-    for field, names in ALIASES.items():
-        for rank, name in enumerate(names, 1):
-            field_of.setdefault(name, (field, rank))
-            field_of.setdefault(name.lower(), (field, rank))
-    prefixes = {
-        ".".join(parts[:n]) for parts in (k.split(".") for k in field_of) for n in range(1, len(parts))
-    }
-    return field_of, frozenset(prefixes)
+class Level:
+    """What names mean inside one object: at the top of a record, or below `http`, `http.request` ..."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, tuple[str, int, str]] = {}
+        """name below this level -> (field, rank: the lowest wins, whole name). In lower case too."""
+        self.inside: dict[str, Level] = {}
+        """Beginnings of dotted names, which may be nested objects. In lower case too."""
 
 
-FIELD_OF, PREFIXES = _compile()
-"""name -> (field, rank: the lowest wins), and the beginnings of dotted names, which may be nested objects.
+def _compile() -> Level:
+    levels: dict[str, Level] = {"": Level()}
+    meanings = [(name, (name, 0, name)) for name in OWN]
+    meanings += [(n, (field, rank, n)) for field, ns in ALIASES.items() for rank, n in enumerate(ns, 1)]
+    for name, meaning in meanings:
+        parts = name.split(".")
+        for start in range(len(parts)):
+            level = levels.setdefault(".".join(parts[:start]), Level())
+            for end in range(start + 1, len(parts)):
+                inner = levels.setdefault(".".join(parts[:end]), Level())
+                below = ".".join(parts[start:end])
+                level.inside.setdefault(below, inner)
+                level.inside.setdefault(below.lower(), inner)
+            below = ".".join(parts[start:])
+            level.fields.setdefault(below, meaning)
+            level.fields.setdefault(below.lower(), meaning)
+    return levels[""]
 
-Names are looked up as they stand, then in lower case.
-"""
+
+NAMES = _compile()
+"""Names are looked up as they stand, then in lower case."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.ingest.conventions import SETTLERS, Candidate, plain_gelf
-from app.ingest.field_names import FIELD_OF, PREFIXES, WRAPPERS
+from app.ingest.field_names import NAMES, WRAPPERS, Level
 from app.ingest.values import ABSENT, READERS, VERBATIM, Reader, read_text
 from detectors.event import Event
 
@@ -21,7 +21,7 @@ def read_fields(record: dict[str, Any]) -> tuple[Event, str | None]:
     """
     found: dict[str, Candidate] = {}
     rivals: dict[str, list[Candidate]] = {}
-    _collect(record, found, rivals, "", 0, 0)
+    _collect(record, found, rivals, NAMES, 0, 0)
     if "gelf" in found:
         return read_fields(plain_gelf(record))
     event = Event()
@@ -51,28 +51,30 @@ def _collect(
     record: dict[str, Any],
     found: dict[str, Candidate],
     rivals: dict[str, list[Candidate]],
-    prefix: str,
+    level: Level,
     penalty: int,
     depth: int,
 ) -> None:
     """Fill `found` with the first name that means each field, and `rivals` with all further ones."""
+    fields, inside = level.fields, level.inside
     for key, value in record.items():
         if value is None:
             continue
-        name = prefix + key if prefix else key
         if type(value) is dict:
             if depth >= NESTING_LIMIT:
                 continue
-            if name in PREFIXES or name.lower() in PREFIXES:
-                _collect(value, found, rivals, name + ".", penalty, depth + 1)
-            elif name in WRAPPERS:
-                _collect(value, found, rivals, "", penalty + _WRAPPED_RANK, depth + 1)
+            inner = inside.get(key) or inside.get(key.lower())
+            if inner is not None:
+                _collect(value, found, rivals, inner, penalty, depth + 1)
+            elif level is NAMES and key in WRAPPERS:
+                _collect(value, found, rivals, NAMES, penalty + _WRAPPED_RANK, depth + 1)
             continue
-        hit = FIELD_OF.get(name) or FIELD_OF.get(name.lower())
+        hit = fields.get(key) or fields.get(key.lower())
         if hit is not None:
-            candidate = (hit[1] + penalty, name, value)
-            if found.setdefault(hit[0], candidate) is not candidate:
-                rivals.setdefault(hit[0], []).append(candidate)
+            field, rank, name = hit
+            candidate = (rank + penalty, name, value)
+            if found.setdefault(field, candidate) is not candidate:
+                rivals.setdefault(field, []).append(candidate)
 
 
 def _rank(candidate: Candidate) -> int:

@@ -80,7 +80,7 @@ def read_duration(value: Any, rank: int, name: str) -> float | None:
     if type(value) is bool or not isinstance(value, str | int | float):
         return None
     try:
-        number = float(value) * DURATION_FACTORS.get(name.lower(), 1.0)
+        number = float(value) * DURATION_FACTORS.get(name, 1.0)
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and (rank == 0 or number >= 0) else None
