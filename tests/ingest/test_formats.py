@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from app.ingest.decode import decode_lines
 from app.ingest.formats import combined, nginx_error, nginx_json, sshd
 from app.ingest.formats.registry import NAMES, AutoParser, parse_lines, parser_for
-from app.ingest.formats.syslog import bsd_time_ms
 from app.ingest.framing import lines_of
 from detectors.errors import DecodeError
 from detectors.event import Event
-from detectors.timestamps import parse_time
+from detectors.timestamps import bsd_time_ms, parse_time
 
 NOW = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()) * 1000
 CLF = "23/Nov/2026:10:00:03 +0000"
