@@ -1,5 +1,6 @@
 """A decompressed body as events: the good records of a batch, and why the others are not among them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -53,11 +54,25 @@ def decode_events(body: bytes, received_ms: int) -> Decoded:
     Raises: BodyTooLarge over 1,000,000 records. Everything else is set aside singly.
     """
     framed = frame(body)
+    return decode_records(
+        framed.records,
+        received_ms,
+        are_lines=framed.are_lines,
+        has_long=len(body) > LONG_RECORD_BYTES,
+    )
+
+
+def decode_records(
+    records: Sequence[bytes], received_ms: int, *, are_lines: bool = False, has_long: bool = True
+) -> Decoded:
+    """The events of records that are framed already, each a JSON object or, of `are_lines`, maybe plain text.
+
+    has_long: whether one of them may be longer than LONG_RECORD_BYTES.
+    """
     decoded = Decoded()
-    slow = _SlowPath(decoded, received_ms, framed.are_lines)
-    has_long = len(body) > LONG_RECORD_BYTES
+    slow = _SlowPath(decoded, received_ms, are_lines)
     misses, is_strict, is_plain = 0, True, True
-    for index, record in enumerate(framed.records):
+    for index, record in enumerate(records):
         if is_strict and not (has_long and len(record) > LONG_RECORD_BYTES):
             try:
                 event = _STRICT.decode(record)

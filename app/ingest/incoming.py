@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 from app.ingest.body import BodyTooLarge, decompress
 from app.ingest.decode import Decoded, decode_events, decode_lines
+from app.ingest.form import decode_form
+from app.ingest.msgpack_records import decode_msgpack
 from detectors.errors import DecodeError
 
 INLINE_BYTES = 512 * 1024
 """A body that is larger after decompression is decoded in a thread, so that lookups in this process do not wait."""
 INLINE_RECORDS = 4_000
 """And one of more records, as far as braces and line ends tell: three bytes may be a record."""
-_BINARY_TYPES = ("msgpack", "protobuf")
 
 
 class Prepared(NamedTuple):
@@ -46,13 +47,16 @@ class Incoming:
             body = decompress(data, self.content_encoding, INLINE_BYTES)
         except BodyTooLarge:
             return None
+        if "msgpack" in self.content_type.lower() and len(body) > 4 * INLINE_RECORDS:
+            # Four bytes may be a record, and no byte of it tells.
+            return None
         records = body.count(b"\n") + (body.count(b"{") if self.format_name is None else 0)
         return self._decode(body) if records <= INLINE_RECORDS else None
 
     def prepare(self, data: bytes) -> Prepared:
         """Decompress, decode and mark the body.
 
-        Raises: DecodeError (damaged, unknown encoding or format, MessagePack), BodyTooLarge.
+        Raises: DecodeError (damaged, unknown encoding or format, protobuf), BodyTooLarge.
         """
         return self._decode(decompress(data, self.content_encoding))
 
@@ -60,16 +64,21 @@ class Incoming:
         if self.format_name is not None:
             decoded = decode_lines(body, self.format_name, self.received_ms)
         else:
-            self._refuse_binary(body)
-            decoded = decode_events(body, self.received_ms)
+            decoded = self._decode_events(body)
         return Prepared(decoded, self._mark(body, decoded), len(body))
 
-    def _refuse_binary(self, body: bytes) -> None:
-        """Only where the sender says so and the body agrees: kept as text it would be lost unnoticed."""
-        if body.lstrip()[:1] in (b"{", b"[", b""):
-            return
-        if any(name in self.content_type.lower() for name in _BINARY_TYPES):
-            raise DecodeError("MessagePack and protobuf bodies are not read on this route; send JSON")
+    def _decode_events(self, body: bytes) -> Decoded:
+        """By what the sender says of the body, where its first byte agrees: JSON comes under every content type."""
+        content_type = self.content_type.lower()
+        if body.lstrip()[:1] not in (b"{", b"[", b""):
+            if "msgpack" in content_type:
+                return decode_msgpack(body, self.received_ms)
+            if "form-urlencoded" in content_type:
+                return decode_form(body, self.received_ms) or decode_events(body, self.received_ms)
+            if "protobuf" in content_type:
+                # Kept as text it would be lost unnoticed.
+                raise DecodeError("protobuf bodies are not read on this route; send JSON or MessagePack")
+        return decode_events(body, self.received_ms)
 
     def _mark(self, body: bytes, decoded: Decoded) -> str | None:
         """What identifies this batch over its sender's retries.

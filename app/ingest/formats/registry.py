@@ -22,10 +22,10 @@ class Format(NamedTuple):
 
 FORMATS: tuple[Format, ...] = (
     Format(combined.NAME, combined.parse),
-    Format(cri.NAME, cri.parse),
     Format(sshd.NAME, sshd.parse),
     Format(nginx_json.NAME, nginx_json.parse),
     Format(nginx_error.NAME, nginx_error.parse),
+    Format(cri.NAME, cri.parse),
 )
 NAMES: tuple[str, ...] = (AUTO, *(known.name for known in FORMATS))
 
