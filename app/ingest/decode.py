@@ -6,7 +6,7 @@ from typing import cast
 
 import msgspec
 
-from app.ingest.formats.registry import AUTO, AutoParser, parse_lines, parser_for
+from app.ingest.formats.registry import AUTO, AutoParser, is_read_by_itself, parse_lines, parser_for
 from app.ingest.framing import frame, lines_of, split_values
 from app.ingest.lenient_json import loads
 from app.ingest.mapping import map_record, unwrap
@@ -101,7 +101,7 @@ def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
     if len(body) > LONG_RECORD_BYTES and max(map(len, records), default=0) > LONG_RECORD_BYTES:
         return _decode_long_lines(records, format_name, received_ms)
     events = parse_lines(format_name, records, received_ms)
-    read_as = "" if format_name == AUTO else format_name
+    read_as = format_name if is_read_by_itself(format_name) else ""
     if all(events):
         return Decoded(cast("list[Event]", events), records, read_as=read_as)
     decoded = Decoded(read_as=read_as)

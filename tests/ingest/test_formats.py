@@ -118,6 +118,25 @@ COMBINED = [
         '203.0.113.9 - - [2026-11-23T10:00:03+00:00] "GET / HTTP/1.1" 200 1',
         Event("2026-11-23T10:00:03+00:00", "203.0.113.9", "GET", "/", status=200, bytes=1),
     ),
+    (
+        # Traefik's common log. Source: traefik, docs/content/observability/access-logs.md
+        f'203.0.113.9 - anna [{CLF}] "GET /a HTTP/2.0" 401 12 "-" "x" 7 "web@docker" "http://10.0.0.2:80" 25ms',
+        Event(
+            CLF,
+            "203.0.113.9",
+            "GET",
+            "/a",
+            status=401,
+            bytes=12,
+            user="anna",
+            user_agent="x",
+            duration_ms=25.0,
+        ),
+    ),
+    (
+        f'203.0.113.9 - - [{CLF}] "GET /a HTTP/2.0" 401 12 "-" "x" 7 "-" "-" -ms',
+        Event(CLF, "203.0.113.9", "GET", "/a", status=401, bytes=12, user_agent="x"),
+    ),
 ]
 
 

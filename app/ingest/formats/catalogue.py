@@ -3,7 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.ingest.formats import combined, nginx_error, sshd, vsftpd
+from app.ingest.formats import (
+    aws_alb,
+    caddy_console,
+    combined,
+    envoy,
+    haproxy,
+    iis,
+    nginx_error,
+    sshd,
+    vsftpd,
+)
 from app.ingest.formats.format import Format, Parser
 from app.ingest.formats.record_format import has_keys
 
@@ -12,6 +22,11 @@ LINES: tuple[Format, ...] = (
     sshd.FORMAT,
     nginx_error.FORMAT,
     vsftpd.FORMAT,
+    haproxy.FORMAT,
+    aws_alb.FORMAT,
+    envoy.FORMAT,
+    iis.FORMAT,
+    caddy_console.FORMAT,
 )
 """In the order in which `auto` tries those that can be met as a line; the order of no two of them matters for what
 they find, since each takes only what is beyond doubt its own."""

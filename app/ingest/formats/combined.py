@@ -1,7 +1,8 @@
 """Apache and nginx access logs: common and combined, with a virtual host before or X-Forwarded-For behind.
 
 Source: https://httpd.apache.org/docs/2.4/mod/mod_log_config.html (formats common, combined, vhost_combined),
-https://nginx.org/en/docs/http/ngx_http_log_module.html (combined), and the `main` format of nginx.conf.
+https://nginx.org/en/docs/http/ngx_http_log_module.html (combined), and the `main` format of nginx.conf;
+https://doc.traefik.io/traefik/observability/access-logs/ (the common log with Traefik's own fields behind it).
 """
 
 import re
@@ -24,6 +25,7 @@ _ODD = re.compile(
     rf'(?: {_QUOTED}" {_QUOTED}(?:"|$)(?: "([^"\\]*+)")?+)?+',
     re.DOTALL,
 )
+_TRAEFIK_END = re.compile(r' "[^"]*+" ([0-9]{1,9})ms')
 _HEAD = re.compile(
     r"(?:([^ ,]++) (?=[0-9A-Fa-f]*+[.:][0-9A-Fa-f.:]*+,? ))?((?:[^ ,]++, ?+)*+[^ ,]++) [^ ]++ (.*)", re.DOTALL
 )
@@ -80,8 +82,11 @@ def parse(line: str, received_ms: int) -> Event | None:
             event.referer = parts[3]
         if parts[5] != "-":
             event.user_agent = parts[5]
-        if count > 7 and parts[6] == " ":
-            event.forwarded_for = _addresses(parts[7])
+        if count > 7:
+            if parts[6] == " ":
+                event.forwarded_for = _addresses(parts[7])
+            elif line.endswith("ms"):
+                event.duration_ms = _traefik_ms(parts[8])
     return event
 
 
@@ -116,6 +121,12 @@ def parse_many(
                 event.forwarded_for = _addresses(chain)
             add(event)
     return events
+
+
+def _traefik_ms(rest: str) -> float | None:
+    """The duration at the end of Traefik's common log: `... 5 "router" "http://server" 12ms`."""
+    found = _TRAEFIK_END.fullmatch(rest)
+    return None if found is None else float(found[1])
 
 
 def _parse_odd(line: str) -> Event | None:

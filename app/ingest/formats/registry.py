@@ -12,16 +12,17 @@ AUTO = "auto"
 FORMATS: tuple[Format, ...] = (*LINES, syslog_lines.FORMAT, nginx_json.FORMAT, cri.FORMAT)
 NAMES: tuple[str, ...] = (AUTO, *(known.name for known in FORMATS))
 
-_FOUND_BY_AUTO: tuple[tuple[tuple[str, ...], Parser], ...] = tuple(
-    (known.marks, known.find) for known in FORMATS if known.find is not None
-)
+_FOUND_BY_AUTO = tuple(known for known in FORMATS if known.find is not None)
 
 
 class AutoParser:
     """Tries the format that fitted last, then the others. One per batch: it remembers."""
 
     def __init__(self) -> None:
-        self._found_by = list(_FOUND_BY_AUTO)
+        self._found_by = [
+            (known.marks, known.begin() if known.begin is not None else known.find or known.parse)
+            for known in _FOUND_BY_AUTO
+        ]
 
     def __call__(self, line: str, received_ms: int) -> Event | None:
         """The event of a line of any known format, or None."""
@@ -48,7 +49,7 @@ class AutoParser:
 
 
 def parser_for(name: str) -> Parser:
-    """The parser of a format, or a new one that finds the format by itself for `auto`.
+    """The parser of a format, or a new one that remembers: for `auto`, and for formats whose lines need that.
 
     Raises: DecodeError naming the known formats.
     """
@@ -56,8 +57,13 @@ def parser_for(name: str) -> Parser:
         return AutoParser()
     for known in FORMATS:
         if known.name == name:
-            return known.parse
+            return known.begin() if known.begin is not None else known.parse
     raise DecodeError(f"unknown format; known are {', '.join(NAMES)}")
+
+
+def is_read_by_itself(name: str) -> bool:
+    """Whether a line of this format gives its event without those before it."""
+    return any(known.name == name and known.begin is None for known in FORMATS)
 
 
 def parse_lines(name: str, lines: Sequence[bytes], received_ms: int) -> list[Event | None]:
