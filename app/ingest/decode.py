@@ -44,6 +44,8 @@ class Decoded:
     """(index among the body's records that are not blank, what is wrong with it)"""
     read_as: str = ""
     """See `Batch.read_as`."""
+    notes: object = None
+    """What the reader of a shipper's protocol notes for its answer."""
 
 
 def decode_events(body: bytes, received_ms: int) -> Decoded:

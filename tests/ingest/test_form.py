@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.ingest.form import PAIRS_LIMIT, decode_form
-from app.ingest.incoming import Incoming
+from app.ingest.routes import EVENTS
+from app.ingest.shippers.shipper import Head
 from detectors.event import Event
 from detectors.timestamps import parse_time
 
@@ -20,7 +21,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 def events(body: bytes) -> list[Event]:
-    return Incoming("token", "events", None, "", FORM_TYPE, "", NOW).prepare(body).decoded.events
+    return EVENTS.read(body, Head("/v1/events", {}, {"content-type": FORM_TYPE}, NOW)).events
 
 
 def test_what_pythons_http_handler_posts_is_an_event() -> None:
