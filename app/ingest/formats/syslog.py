@@ -14,10 +14,10 @@ _BSD = re.compile(
 )
 _ISO = re.compile(
     r"(?:<[0-9]{1,3}>)?([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.,]{8,18}+(?:Z|[+-][0-9]{2}:?+[0-9]{2})?+) "
-    r"(?!std(?:out|err) [FP] )(?:([^ :\[]++) (?=[^ ]))?+(.*)",
+    r"(?!std(?:out|err) [FP] |[0-9A-Fa-f.:]{2,45}+ [A-Z]{3,10}+ /)(?:([^ :\[]++) (?=[^ ]))?+(.*)",
     re.DOTALL,
 )
-"""Not what a container runtime writes, which begins like it."""
+"""Not what a container runtime or IIS writes, which begins like it."""
 _RFC5424 = re.compile(
     r"<[0-9]{1,3}>1 ([^ ]{1,40}+) ([^ ]{1,255}+) ([^ ]{1,48}+) [^ ]{1,128}+ [^ ]{1,32}+ "
     r'(?:-|(?:\[[^\]"\s]++(?: [^=\]" ]++="(?:[^"\\]++|\\.)*+")*+\])++)(?: (.*))?',
