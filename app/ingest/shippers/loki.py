@@ -87,15 +87,16 @@ class _Reading:
         self._reader = EnclosedReader(received_ms)
         self._known: dict[tuple[bytes, bytes], Surroundings] = {}
         self._index = 0
+        self._seen = 0
 
     def take(self, stream: Stream) -> None:
-        """Add the events of a stream. Raises: BodyTooLarge over 1,000,000 entries."""
+        """Add the events of a stream. Raises: BodyTooLarge over 1,000,000 streams and entries, blank ones too."""
+        self._see()
         labels = dumps(stream.labels)
         around = self._known.get((labels, b"")) or self._learn(labels, b"", stream.labels, {})
         events, records, read = self.decoded.events, self.decoded.records, self._reader.read
         for timestamp, line, metadata in stream.entries:
-            if self._index >= RECORDS_LIMIT:
-                raise BodyTooLarge(f"the body has more than {RECORDS_LIMIT} entries")
+            self._see()
             if line is None:
                 self._reject("not an entry of a timestamp and a line")
                 continue
@@ -117,6 +118,11 @@ class _Reading:
                 continue
             records.append(record)
             self._index += 1
+
+    def _see(self) -> None:
+        self._seen += 1
+        if self._seen > RECORDS_LIMIT:
+            raise BodyTooLarge(f"the body has more than {RECORDS_LIMIT} streams and entries")
 
     def _reject(self, reason: str) -> None:
         self.decoded.rejected.append((self._index, reason))

@@ -529,11 +529,14 @@ def test_a_large_body_is_cut_before_it_is_decoded(monkeypatch: pytest.MonkeyPatc
     assert seen() == whole
 
 
-def test_too_many_entries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_entries_and_streams_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loki, "RECORDS_LIMIT", 10)
-    assert len(read(streams({"values": [["1", "x"]] * 10}))) == 10
+    assert len(read(streams({"values": [["1", "x"]] * 9}))) == 9
+    for body in ({"values": [["1", "x"]] * 10},), ({"values": [["1", ""]] * 10},), [{}] * 11, [7] * 6:
+        with pytest.raises(BodyTooLarge):
+            read(streams(*body))
     with pytest.raises(BodyTooLarge):
-        read(streams({"values": [["1", "x"]] * 11}))
+        read(push(b"{}", *[b""] * 10), "application/x-protobuf")
 
 
 @given(st.data())
