@@ -55,6 +55,8 @@ class Surroundings(NamedTuple):
 
     def behind(self, nearer: "Surroundings") -> "Surroundings":
         """Both, where what stands nearer to the record goes first."""
+        if not nearer.facts and nearer.program is None:
+            return self
         known = {name for name, _ in nearer.facts}
         facts = [*nearer.facts, *(fact for fact in self.facts if fact[0] not in known)]
         return _surroundings(facts, nearer.program or self.program)

@@ -11,8 +11,6 @@ Source: grafana/loki pkg/loghttp/push/push.go (what is JSON, what is protobuf), 
 (`/ready`), GreyZmeem/python-logging-loki emitter.py (204), fluent-bit plugins/out_loki/loki.c (400).
 """
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -93,7 +91,9 @@ class _Reading:
         """Add the events of a stream. Raises: BodyTooLarge over 1,000,000 streams and entries, blank ones too."""
         self._see()
         labels = dumps(stream.labels)
-        around = self._known.get((labels, b"")) or self._learn(labels, b"", stream.labels, {})
+        around = self._known.get((labels, b"")) or self._learn(
+            (labels, b""), surroundings_of_labels(stream.labels)
+        )
         events, records, read = self.decoded.events, self.decoded.records, self._reader.read
         for timestamp, line, metadata in stream.entries:
             self._see()
@@ -104,7 +104,7 @@ class _Reading:
             if metadata:
                 added = dumps(metadata)
                 inner = self._known.get((labels, added)) or self._learn(
-                    labels, added, stream.labels, metadata
+                    (labels, added), around.behind(surroundings_of(metadata))
                 )
                 # The pattern scan is to see what Fluent Bit has taken out of the line.
                 line = line.strip() or b"{}"
@@ -128,13 +128,10 @@ class _Reading:
         self.decoded.rejected.append((self._index, reason))
         self._index += 1
 
-    def _learn(
-        self, labels: bytes, added: bytes, stream: dict[str, Any], metadata: dict[str, Any]
-    ) -> Surroundings:
-        """What labels and metadata say together; metadata belongs to its entry alone and goes first."""
-        around = surroundings_of_labels(stream).behind(surroundings_of(metadata))
+    def _learn(self, key: tuple[bytes, bytes], around: Surroundings) -> Surroundings:
+        """Remember what labels, and metadata, say: it belongs to its entry alone and goes before them."""
         if len(self._known) < STREAMS_KNOWN:
-            self._known[labels, added] = around
+            self._known[key] = around
         return around
 
 
