@@ -46,6 +46,12 @@ class Engine:
         return SimpleNamespace(duplicate=is_known, counted=0, findings=[])
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When an answer is late, test_taking.py says; a busy machine must not."""
+    monkeypatch.setattr(taking, "ANSWER_S", 60)
+
+
 @pytest.fixture
 def engine() -> Engine:
     return Engine()

@@ -31,15 +31,15 @@ def parse_program_line(
 ) -> Event | None:
     """A syslog line, its message read by the parser of its program; None where it is no syslog line.
 
-    What its program's parser does not take, and what other programs say, is a plain message; of the latter
-    `find_other` is asked before, since many a program's own line begins as syslog's do.
+    What its program's parser does not take, and what other programs say, is a plain message. Where it names no
+    program, `find_other` is asked first: the own lines of some programs begin as those of syslog do.
     """
     found = parse_syslog(line, received_ms)
     if found is None:
         return None
     timestamp, host, program, message = found
     parse = parser_of(program_name(program)) if program is not None else None
-    if parse is None and find_other is not None:
+    if program is None and find_other is not None:
         other = find_other(line, received_ms)
         if other is not None:
             return other
