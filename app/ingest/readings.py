@@ -1,10 +1,14 @@
 """How each record of a body was read: by which format, from which names; or why it was set aside."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from app.ingest.decode import Decoded, decode_as
+from app.ingest.decode import EVENTS, Decoded, decode_as
 from app.ingest.field_names import FIELD_OF
-from app.ingest.formats.registry import FORMATS
+from app.ingest.formats import syslog_lines
+from app.ingest.formats.catalogue import LINES, record_format_of
+from app.ingest.formats.format import Parser
+from app.ingest.formats.registry import AUTO, FORMATS
 from app.ingest.lenient_json import loads
 from app.ingest.provenance import LONGEST_RECORD_BYTES, Provenance, provenance_of, value_of
 from detectors.errors import DecodeError
@@ -36,7 +40,7 @@ def readings_of(body: bytes, format_name: str, received_ms: int) -> list[Reading
     """
     decoded = decode_as(body, format_name, received_ms)
     taken = [
-        _reading(event, record, received_ms)
+        _reading(event, record, format_name, received_ms)
         for event, record in zip(decoded.events, decoded.records, strict=True)
     ]
     return _in_order(taken, decoded)
@@ -54,7 +58,7 @@ def _in_order(taken: list[Reading], decoded: Decoded) -> list[Reading]:
     return [*found, *waiting]
 
 
-def _reading(event: Event, record: bytes, received_ms: int) -> Reading:
+def _reading(event: Event, record: bytes, format_name: str, received_ms: int) -> Reading:
     text = record.decode("utf-8", "replace")
     if text.lstrip().startswith("{"):
         try:
@@ -63,19 +67,42 @@ def _reading(event: Event, record: bytes, received_ms: int) -> Reading:
             pass
         else:
             return _reading_of_object(event, record, fields, received_ms)
-    name = next((known.name for known in FORMATS if known.parse(text, received_ms) == event), None)
-    if name is not None:
-        return Reading(event, record, name, f"a line of the format {name}", _UNKNOWN)
-    is_plain = event == Event(message=text)
-    return Reading(event, record, None, NO_FORMAT if is_plain else "a log line", _UNKNOWN)
+    name = format_name if format_name not in (AUTO, EVENTS) else _format_of(text, event, received_ms)
+    if name is None:
+        how = NO_FORMAT if event == Event(message=text) else "a log line"
+    else:
+        how = f"a line of the format {name}{'' if _tells(event) else ', kept as a plain message'}"
+    return Reading(event, record, name, how, _UNKNOWN)
+
+
+def _format_of(text: str, event: Event, received_ms: int) -> str | None:
+    """The format by which `auto` made this event of a line."""
+    for known in FORMATS:
+        if (
+            known.find is not None
+            and known.name != syslog_lines.NAME
+            and known.find(text, received_ms) == event
+        ):
+            return known.name
+    if syslog_lines.parse(text, received_ms) != event:
+        return None
+    if _tells(event):
+        for known in LINES:
+            if known.parse_message is not None and known.parse(text, received_ms) == event:
+                return known.name
+    return syslog_lines.NAME
 
 
 def _reading_of_object(event: Event, record: bytes, fields: dict[str, Any], received_ms: int) -> Reading:
     if len(record) > LONGEST_RECORD_BYTES:
         return Reading(event, record, None, "a JSON object, too long to tell its names apart", _UNKNOWN)
     provenance = provenance_of(fields, received_ms)
-    given = {name: names for name in _TELLING for names in provenance.names.get(name, ())[-1:]}
-    holder = next((name for name in given.values() if _holds_text(name)), None)
+    application = record_format_of(fields)
+    if application is not None:
+        how = f"a JSON object of the format {application.name}"
+        return Reading(event, record, application.name, how, provenance)
+    last_names = (names[-1] for field in _TELLING if (names := provenance.names.get(field)))
+    holder = next(filter(_holds_text, last_names), None)
     text = None if holder is None else value_of(fields, holder)
     if not isinstance(text, str):
         is_own = all(names == (field,) for field, names in provenance.names.items())
@@ -83,10 +110,28 @@ def _reading_of_object(event: Event, record: bytes, fields: dict[str, Any], rece
         return Reading(event, record, None, how, provenance)
     if text.lstrip().startswith("{"):
         return Reading(event, record, None, f"a JSON object, and the one inside of its {holder}", provenance)
-    parsed = ((known.name, known.parse(text.rstrip("\r\n"), received_ms)) for known in FORMATS)
-    name = next((n for n, e in parsed if e is not None and e.client_ip == event.client_ip), None)
+    name = _format_within(text.rstrip("\r\n"), event, received_ms)
     what = "a log line" if name is None else f"a line of the format {name}"
     return Reading(event, record, name, f"a JSON object with {what} in its {holder}", provenance)
+
+
+def _format_within(text: str, event: Event, received_ms: int) -> str | None:
+    """The format by which a record's text was read, with or without a syslog header of its own."""
+    for known in LINES:
+        for parse in _parsers(known.find, known.parse_message, known.parse if known.programs else None):
+            found = parse(text, received_ms)
+            if found is not None and all(getattr(found, n) == getattr(event, n) for n in _TELLING):
+                return known.name
+    return None
+
+
+def _parsers(*parsers: Parser | None) -> Iterator[Parser]:
+    return (parse for parse in parsers if parse is not None)
+
+
+def _tells(event: Event) -> bool:
+    """Whether an event says more than its message."""
+    return any(getattr(event, name) is not None for name in _TELLING)
 
 
 def _holds_text(name: str) -> bool:
