@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from app.ingest.decode import EVENTS, Decoded, decode_as
-from app.ingest.field_names import FIELD_OF
 from app.ingest.formats import syslog_lines
 from app.ingest.formats.catalogue import LINES, record_format_of
 from app.ingest.formats.format import Parser
 from app.ingest.formats.registry import AUTO, FORMATS
 from app.ingest.lenient_json import loads
+from app.ingest.mapping import map_record
 from app.ingest.provenance import LONGEST_RECORD_BYTES, Provenance, provenance_of, value_of
 from detectors.errors import DecodeError
 from detectors.event import Event
@@ -18,6 +18,7 @@ NO_FORMAT = "a line of no known format, kept as a plain message"
 _TELLING = ("client_ip", "status", "outcome", "path")
 """Fields by which an event is recognised as that of a line inside of a record."""
 _UNKNOWN = Provenance({}, ())
+_SOME_TEXT = "some text"
 
 
 class Reading(NamedTuple):
@@ -136,5 +137,4 @@ def _tells(event: Event) -> bool:
 
 def _holds_text(name: str) -> bool:
     """Whether a name is one under which the wrapped line of another program stands."""
-    known = FIELD_OF.get(name) or FIELD_OF.get(name.lower())
-    return known is not None and known[0] == "message"
+    return map_record({name: _SOME_TEXT}, 0).message == _SOME_TEXT

@@ -162,12 +162,12 @@ async def test_a_line_is_explained_from_its_format_to_its_rules(asked: Asked) ->
 
 
 async def test_a_record_is_traced_to_its_names_and_says_which_are_not_understood(asked: Asked) -> None:
-    found = await asked.one({"client": {"ip": IP}, "http.status_code": "401", "clientAddr": IP})
+    found = await asked.one({"client": {"ip": IP}, "http.status_code": "401", "callerAddr": IP})
     assert {field.name: field.names for field in found.fields} == {
         "client_ip": ("client.ip",),
         "status": ("http.status_code",),
     }
-    assert found.unread == ("clientAddr",)
+    assert found.unread == ("callerAddr",)
     assert found.read_as == "a JSON object, through the field map"
     own = await asked.one({"client_ip": IP, "status": 401})
     assert own.read_as == "a JSON object in our own names"
