@@ -7,7 +7,7 @@ is the event; what stands around it fills the gaps.
 from typing import Any
 
 from app.ingest.fields import read_fields
-from app.ingest.formats.catalogue import LINES, message_parser, record_format_of
+from app.ingest.formats.catalogue import UNMARKED, find_marked, message_parser, record_format_of
 from app.ingest.formats.programs import program_name
 from app.ingest.formats.syslog_lines import parse as parse_syslog_line
 from app.ingest.lenient_json import loads
@@ -18,7 +18,7 @@ LEVELS = 2
 """A JSON text in a JSON text happens (application, container runtime); more is nobody's log."""
 _TRANSPORT_FIELDS = ("host",)
 """Where the outer record knows better: it names the machine that the log came from."""
-_FINDERS = tuple((each.find, each.marks) for each in LINES if each.find is not None)
+_FINDERS = (*UNMARKED, find_marked, parse_syslog_line)
 _EVENT_FIELDS = tuple(name for name in Event.__struct_fields__ if name not in ("repeat", "message"))
 
 
@@ -60,12 +60,11 @@ def _known_line(text: str, received_ms: int, program: str | None) -> Event | Non
     if program is not None:
         parse = message_parser(program_name(program))
         return parse(text, received_ms) if parse is not None else None
-    for find, marks in _FINDERS:
-        if not marks or any(mark in text for mark in marks):
-            event = find(text, received_ms)
-            if event is not None:
-                return event
-    return parse_syslog_line(text, received_ms)
+    for find in _FINDERS:
+        event = find(text, received_ms)
+        if event is not None:
+            return event
+    return None
 
 
 def _merge(outer: Event, inner: Event) -> Event:

@@ -67,7 +67,12 @@ def _reading(event: Event, record: bytes, format_name: str, received_ms: int) ->
         except DecodeError:
             pass
         else:
-            return _reading_of_object(event, record, fields, received_ms)
+            if format_name in (AUTO, EVENTS):
+                return _reading_of_object(event, record, fields, received_ms)
+            is_mapped = len(record) <= LONGEST_RECORD_BYTES and map_record(fields, received_ms) == event
+            provenance = provenance_of(fields, received_ms) if is_mapped else _UNKNOWN
+            how = f"a JSON object of the format {format_name}"
+            return Reading(event, record, format_name, how, provenance)
     name = format_name if format_name not in (AUTO, EVENTS) else _format_of(text, event, received_ms)
     if name is None:
         how = NO_FORMAT if event == Event(message=text) else "a log line"

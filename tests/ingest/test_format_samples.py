@@ -62,6 +62,21 @@ def test_auto_finds_what_the_named_format_finds(sample: Sample) -> None:
 
 
 @each_sample
+def test_auto_finds_a_line_whatever_came_before(sample: Sample) -> None:
+    before = (
+        "Nov 23 10:00:01 h sshd[1]: Connection closed by 203.0.113.9 port 22 [preauth]",
+        '203.0.113.9 - - [23/Nov/2026:10:00:03 +0000] "GET / HTTP/1.1" 200 5 "-" "x"',
+        '{"a":1}',
+        "2026/11/23 10:00:00 [error] 1#1: x",
+        "2026-11-23 10:00:01 h app: x",
+        LOGINS[0].line,
+    )
+    (alone,) = decode_lines(sample.line.encode(), "auto", NOW).events
+    for line in before:
+        assert decode_lines(f"{line}\n{sample.line}".encode(), "auto", NOW).events[1] == alone
+
+
+@each_sample
 def test_a_line_in_a_record_says_the_same(sample: Sample) -> None:
     for key in ("message", "log"):
         event = map_record({key: f"{sample.line}\n", "stream": "stdout"}, NOW)
@@ -83,7 +98,8 @@ def test_a_line_among_events_says_the_same(sample: Sample) -> None:
 @pytest.mark.parametrize("name", [each.name for each in TABLES])
 def test_every_format_has_samples_of_logins_and_of_forgery(name: str) -> None:
     own = [each for each in SAMPLES if each.format == name]
-    assert {"failure", "plain"} <= {each.kind for each in own}
+    assert any(each.kind == "failure" or each.fields.get("status") == "401" for each in own)
+    assert any(each.kind == "plain" for each in own)
     assert any(each.is_forged for each in own), "no sample in which an attacker names another address"
 
 
@@ -94,7 +110,9 @@ def test_every_sample_file_is_that_of_a_format() -> None:
 @pytest.mark.parametrize("known", TABLES, ids=lambda known: known.name)
 def test_a_line_that_a_format_finds_holds_one_of_its_marks(known) -> None:
     for each in SAMPLES:
-        if known.find is not None and each.format == known.name and known.find(each.line, NOW) is not None:
+        if known.find is None or each.format != known.name or each.line.startswith("{"):
+            continue
+        if known.find(each.line, NOW) is not None:
             assert not known.marks or any(mark in each.line for mark in known.marks)
 
 

@@ -2,7 +2,9 @@
 
 A pattern must match its text from the first character to the last. Where the text holds words of an attacker (a user
 name, a URL), let the program's own words stand between them and the address, and let no second address fit: a reader
-that takes the first address it sees blocks whomever the attacker names.
+that takes the first address it sees blocks whomever the attacker names. Where such words stand on both sides of the
+address and hold what looks like another, match without `client_ip`: the failure counts, for nobody's address. Little is
+lost, for a name with half a log line in it is no account, and whoever tries it guesses nobody's password.
 """
 
 import re
@@ -12,8 +14,13 @@ from typing import NamedTuple
 from app.ingest.fields import read_value
 from detectors.event import Category, Event, Outcome
 
-ADDRESS = r"(?P<client_ip>[0-9A-Fa-f.:]{2,45}+(?:%[A-Za-z0-9._-]{1,15}+)?+)"
-"""The client's IPv4 or IPv6 address."""
+ADDRESS = r"(?P<client_ip>[0-9A-Fa-f.:]{1,44}[0-9A-Fa-f:](?:%[A-Za-z0-9._-]{1,15}+)?+)"
+"""The client's IPv4 or IPv6 address; a full stop behind it is not part of it."""
+ADDRESS_AND_PORT = (
+    r"(?P<client_ip>\[[0-9A-Fa-f.:]{2,45}\](?::[0-9]{1,5}+)?+|[0-9.]{7,15}(?::[0-9]{1,5}+)?+"
+    r"|[0-9A-Fa-f.:]{1,44}[0-9A-Fa-f])"
+)
+"""The same where a port may follow, and brackets stand around IPv6: `203.0.113.9:5060`, `[2001:db8::1]:5060`."""
 USER = r"(?P<user>.*)"
 """As much as what follows leaves over: for a name that may hold anything."""
 _FIELDS = frozenset(Event.__struct_fields__)

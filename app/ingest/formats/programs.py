@@ -24,17 +24,25 @@ def program_name(program: str) -> str:
 
 
 def parse_program_line(
-    line: str, received_ms: int, parser_of: Callable[[str], Parser | None]
+    line: str,
+    received_ms: int,
+    parser_of: Callable[[str], Parser | None],
+    find_other: Parser | None = None,
 ) -> Event | None:
     """A syslog line, its message read by the parser of its program; None where it is no syslog line.
 
-    What its program's parser does not take, and what other programs say, is a plain message.
+    What its program's parser does not take, and what other programs say, is a plain message; of the latter
+    `find_other` is asked before, since many a program's own line begins as syslog's do.
     """
     found = parse_syslog(line, received_ms)
     if found is None:
         return None
     timestamp, host, program, message = found
     parse = parser_of(program_name(program)) if program is not None else None
+    if parse is None and find_other is not None:
+        other = find_other(line, received_ms)
+        if other is not None:
+            return other
     event = parse(message, received_ms) if parse is not None else None
     if event is None:
         return Event(timestamp=timestamp, host=host, message=message)

@@ -75,9 +75,8 @@ class _Records:
     def complete(self, record: Mapping[str, Any], event: Event) -> None:
         """Set what the table says, of a record that has the keys."""
         for name, key in self.fields.items():
-            value = read_value(name, record.get(key))
-            if value is not None:
-                setattr(event, name, value)
+            if key in record:
+                setattr(event, name, read_value(name, record[key]))
         text = record.get(self.text)
         if type(text) is str:
             event.message = text

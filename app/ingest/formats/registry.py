@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.ingest.formats import combined, nginx_json, syslog_lines
-from app.ingest.formats.catalogue import LINES
+from app.ingest.formats.catalogue import LINES, UNMARKED, find_marked
 from app.ingest.formats.format import Format, Parser
 from detectors.errors import DecodeError
 from detectors.event import Event
@@ -12,39 +12,30 @@ AUTO = "auto"
 FORMATS: tuple[Format, ...] = (*LINES, syslog_lines.FORMAT, nginx_json.FORMAT)
 NAMES: tuple[str, ...] = (AUTO, *(known.name for known in FORMATS))
 
-_FOUND_BY_AUTO: tuple[tuple[tuple[str, ...], Parser], ...] = tuple(
-    (known.marks, known.find) for known in FORMATS if known.find is not None
-)
+_FOUND_BY_AUTO: tuple[Parser, ...] = (*UNMARKED, find_marked, syslog_lines.parse, nginx_json.parse)
+"""`find_marked` before syslog, whose header many a program's own line resembles."""
 
 
 class AutoParser:
     """Tries the format that fitted last, then the others. One per batch: it remembers."""
 
     def __init__(self) -> None:
-        self._found_by = list(_FOUND_BY_AUTO)
+        self._finders = list(_FOUND_BY_AUTO)
 
     def __call__(self, line: str, received_ms: int) -> Event | None:
         """The event of a line of any known format, or None."""
-        for position, (marks, find) in enumerate(self._found_by):
-            for mark in marks:
-                if mark in line:
-                    break
-            else:
-                if marks:
-                    continue
+        for position, find in enumerate(self._finders):
             event = find(line, received_ms)
             if event is not None:
                 if position:
-                    self._found_by.insert(0, self._found_by.pop(position))
+                    self._finders.insert(0, self._finders.pop(position))
                 return event
         return None
 
     def expect(self, find: Parser) -> None:
         """A line of this format came by: it is tried first from now on."""
-        for position, (_, known) in enumerate(self._found_by):
-            if known is find:
-                self._found_by.insert(0, self._found_by.pop(position))
-                return
+        self._finders.remove(find)
+        self._finders.insert(0, find)
 
 
 def parser_for(name: str) -> Parser:

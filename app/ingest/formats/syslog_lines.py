@@ -1,6 +1,6 @@
 """Syslog lines of any program: each is read by the format of the program that it names."""
 
-from app.ingest.formats.catalogue import message_parser
+from app.ingest.formats.catalogue import find_marked, message_parser
 from app.ingest.formats.format import Format
 from app.ingest.formats.programs import parse_program_line
 from detectors.event import Event
@@ -10,7 +10,7 @@ NAME = "syslog"
 
 def parse(line: str, received_ms: int) -> Event | None:
     """One syslog line; None where it is none. What no format of its program takes is a plain message."""
-    return parse_program_line(line, received_ms, message_parser)
+    return parse_program_line(line, received_ms, message_parser, find_marked)
 
 
 FORMAT = Format(

@@ -68,7 +68,7 @@ class _Sentences:
 
     def parse_message(self, text: str, received_ms: int) -> Event | None:
         """A sentence of the table by itself, or behind the program's own header."""
-        repeat, text = without_repeat(text)
+        repeat, text = without_repeat(text.rstrip())
         event: Event | None = Event(message=text)
         if event is not None and not read_text(self.patterns, text, event):
             event = self.find(text, received_ms)
@@ -83,7 +83,7 @@ class _Sentences:
         found = self.header.match(line) if self.header is not None else None
         if found is None:
             return None
-        text = line[found.end() :]
+        text = line[found.end() :].rstrip()
         event = Event(message=text)
         if not read_text(self.patterns, text, event) and not is_plain_taken:
             return None
