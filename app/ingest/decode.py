@@ -23,6 +23,8 @@ LONG_TEXT = 65_536
 STRICT_MISSES = 8
 """So many records of a batch may miss the fast path by themselves before it is left."""
 
+EVENTS = "events"
+"""Where a format is named: JSON, as `POST /v1/events` takes it."""
 PLAIN = "event"
 """`Batch.read_as` where every record decodes straight into its event."""
 
@@ -111,6 +113,16 @@ def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
     for index, (record, event) in enumerate(zip(records, events, strict=True)):
         _add_line(decoded, index, record, event, format_name)
     return decoded
+
+
+def decode_as(body: bytes, format_name: str, received_ms: int) -> Decoded:
+    """The events of a text that came over no route: JSON in any framing under `events`, log lines otherwise.
+
+    Under `auto` it is JSON where it begins like it. Raises: as `decode_lines`.
+    """
+    if format_name == EVENTS or (format_name == AUTO and body.lstrip()[:1] in (b"{", b"[")):
+        return decode_events(body, received_ms)
+    return decode_lines(body, format_name, received_ms)
 
 
 def _decode_long_lines(records: list[bytes], format_name: str, received_ms: int) -> Decoded:
