@@ -25,7 +25,7 @@ STRICT_MISSES = 8
 PLAIN = "event"
 """`Batch.read_as` where every record decodes straight into its event."""
 
-_TOO_LONG = f"the record is longer than {RECORD_LIMIT_BYTES} bytes"
+TOO_LONG = f"the record is longer than {RECORD_LIMIT_BYTES} bytes"
 _STRICT = msgspec.json.Decoder(Event)
 _TEXT_FIELDS = tuple(
     name for name in Event.__struct_fields__
@@ -45,6 +45,8 @@ class Decoded:
     """See `Batch.read_as`."""
     notes: object = None
     """What the reader of a shipper's protocol notes for its answer."""
+    is_named: bool = False
+    """The same body again is a retry even where it holds a single record: the record has a time to itself."""
 
 
 def decode_events(body: bytes, received_ms: int) -> Decoded:
@@ -103,7 +105,7 @@ def _decode_long_lines(records: list[bytes], format_name: str, received_ms: int)
     decoded = Decoded()
     for index, record in enumerate(records):
         if len(record) > RECORD_LIMIT_BYTES:
-            decoded.rejected.append((index, _TOO_LONG))
+            decoded.rejected.append((index, TOO_LONG))
             continue
         _add_line(decoded, index, record, parse(str(record, "utf-8", "replace"), received_ms), format_name)
     return decoded
@@ -116,7 +118,7 @@ def _add_line(decoded: Decoded, index: int, record: bytes, event: Event | None, 
             return
         event = Event(message=str(record, "utf-8", "replace"))
     if len(record) > LONG_RECORD_BYTES:
-        _cut(event)
+        cut_texts(event)
     decoded.events.append(event)
     decoded.records.append(record)
 
@@ -133,7 +135,7 @@ class _SlowPath:
     def decode(self, index: int, record: bytes) -> None:
         """Add the record's event, or the events of several objects in one line, or set it aside."""
         if len(record) > RECORD_LIMIT_BYTES:
-            self._decoded.rejected.append((index, _TOO_LONG))
+            self._decoded.rejected.append((index, TOO_LONG))
             return
         if self._are_lines and not record.lstrip().startswith(b"{"):
             self._add(self._event_of_text(record), record)
@@ -154,7 +156,7 @@ class _SlowPath:
 
     def _add(self, event: Event, record: bytes) -> None:
         if len(record) > LONG_RECORD_BYTES:
-            _cut(event)
+            cut_texts(event)
         self._decoded.events.append(event)
         self._decoded.records.append(record)
 
@@ -175,7 +177,8 @@ def _settled(event: Event, received_ms: int) -> Event:
     return unwrap(event, received_ms)
 
 
-def _cut(event: Event) -> None:
+def cut_texts(event: Event) -> None:
+    """Of a long record, what no server would have taken."""
     for name in _TEXT_FIELDS:
         value = getattr(event, name)
         if type(value) is str and len(value) > LONG_TEXT:

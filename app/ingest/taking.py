@@ -219,7 +219,8 @@ class Intake:
         if rejected:
             metrics.events_rejected.labels("undecodable").inc(len(rejected))
         if decoded.events:
-            is_single = len(decoded.events) + len(rejected) == 1 and not shipper.key(work.head)
+            is_alone = len(decoded.events) + len(rejected) == 1
+            is_single = is_alone and not decoded.is_named and not shipper.key(work.head)
             is_duplicate = await self.count(
                 work.caller,
                 shipper.name,
