@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from app.ingest.shippers import otlp
+from app.ingest.shippers import journal_upload, otlp
 
-ROUTERS: tuple[APIRouter, ...] = (otlp.router,)
+ROUTERS: tuple[APIRouter, ...] = (journal_upload.router, otlp.router)
 """Of each protocol, in any order: no two claim one path."""
-NAMES: tuple[str, ...] = (otlp.OTLP.name,)
+NAMES: tuple[str, ...] = (journal_upload.JOURNAL_UPLOAD.name, otlp.OTLP.name)
 """What labels the metrics and sources of each protocol (`Shipper.name`)."""
