@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 from fastapi import FastAPI
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
@@ -431,6 +431,7 @@ def test_a_cursor_that_is_none_is_none() -> None:
         assert place_of({b"__CURSOR": text.encode()}) is None
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.binary(max_size=60) | st.sampled_from([b"\n", b"=", b"MESSAGE\n", b"\x05" + b"\0" * 7, entry(1)])
@@ -446,6 +447,7 @@ def test_no_bytes_whatever_raise_anything_but_what_is_promised(pieces: list[byte
         place_of(each)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(1, 50))
 def test_a_message_comes_through_whatever_its_bytes_and_pieces(message: bytes, size: int) -> None:
     sized = b"MESSAGE\n" + len(message).to_bytes(8, "little") + message + b"\n\n"

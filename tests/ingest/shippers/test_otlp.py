@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 from fastapi import FastAPI
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -422,6 +422,7 @@ values: SearchStrategy[Any] = (
 records = st.dictionaries(names, values, max_size=6)
 
 
+@settings(deadline=None)
 @given(st.lists(records, min_size=1, max_size=3), st.integers(1, 6))
 def test_records_read_by_the_column_are_what_the_field_map_makes_of_each(
     attributes: list[dict[str, Any]], times: int
@@ -432,6 +433,7 @@ def test_records_read_by_the_column_are_what_the_field_map_makes_of_each(
     assert read_json(json.dumps(as_json).encode(), NOW).events == expected
 
 
+@settings(deadline=None)
 @given(st.lists(texts, min_size=5, max_size=9), st.lists(texts, min_size=5, max_size=9))
 def test_of_two_names_for_one_field_each_record_gets_its_best(first: list[str], second: list[str]) -> None:
     rows = [
@@ -442,6 +444,7 @@ def test_of_two_names_for_one_field_each_record_gets_its_best(first: list[str], 
     assert read_protobuf(export([log_record(row) for row in rows]), NOW).events == expected
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_bytes_whatever_raise_anything_but_what_is_promised(data: st.DataObject) -> None:
     as_json = json.dumps(json_export([json_record(LOGIN, "x")] * 5, RESOURCE)).encode()
@@ -459,6 +462,7 @@ def test_no_bytes_whatever_raise_anything_but_what_is_promised(data: st.DataObje
             assert len(decoded.events) == len(decoded.records)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=30), min_size=5, max_size=9))
 def test_attributes_of_any_bytes_sink_nothing(attributes: list[bytes]) -> None:
     record = log_record(LOGIN) + b"".join(part(6, each) for each in attributes)
