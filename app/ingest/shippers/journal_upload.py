@@ -155,11 +155,11 @@ class Upload:
 
     async def _count(self, *, is_end: bool = False) -> None:
         """Everything that waits, journal by journal. At the end, also what was held back."""
-        begun, entries, size = time.perf_counter(), self._waiting, self._size
+        entries, size = self._waiting, self._size
         self._waiting, self._size, self._due = [], 0, None
         identify(self._request)  # a token may be revoked while its request goes on
         async with asyncio.timeout(ANSWER_S):
-            self._slot.queue(size)
+            self._slot.queue(size, is_small=True)
             nameless = await self._sort(entries)
             for journal in list(self._journals.values()):
                 await self._count_journal(journal, is_end=is_end)
@@ -168,7 +168,6 @@ class Upload:
             if nameless:
                 text = repr(nameless).encode()
                 await self._count_entries(nameless, self._mark(text) if len(nameless) > 1 else None)
-        self._slot.worked(time.perf_counter() - begun)
         self._slot.release()
         self._slot.take(self._reader.held)
 

@@ -20,6 +20,7 @@ import msgspec
 from app.ingest.body import BodyTooLarge
 from app.ingest.decode import LONG_RECORD_BYTES, RECORD_LIMIT_BYTES, TOO_LONG, Decoded, cut_texts
 from app.ingest.field_names import NAMES, WRAPPERS
+from app.ingest.formats.catalogue import FIRST_KEYS
 from app.ingest.framing import RECORDS_LIMIT
 from app.ingest.mapping import map_record, unwrap
 from app.ingest.values import ABSENT, READERS, Reader, read_chain, read_text
@@ -71,7 +72,8 @@ def name_of(name: str) -> Name:
     opens = name in WRAPPERS or name in NAMES.inside or name.lower() in NAMES.inside
     field, rank, known_as = NAMES.fields.get(name) or NAMES.fields.get(name.lower()) or ("", 0, "")
     read = read_text if field == _PROGRAM else READERS.get(field)
-    return Name(name, field, rank, known_as, read, name == "body" or (bool(field) and read is None), opens)
+    is_odd = name == "body" or name in FIRST_KEYS or (bool(field) and read is None)
+    return Name(name, field, rank, known_as, read, is_odd, opens)
 
 
 def resource_of(known: Mapping[str, Any]) -> tuple[Any, Any]:

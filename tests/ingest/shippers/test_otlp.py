@@ -18,6 +18,7 @@ from app.auth import TokenTable
 from app.ingest import routes, taking
 from app.ingest.body import BodyTooLarge
 from app.ingest.field_names import ALIASES, OWN
+from app.ingest.formats.catalogue import FIRST_KEYS
 from app.ingest.mapping import map_record
 from app.ingest.path_key import PathKey
 from app.ingest.shippers import otlp_records
@@ -408,7 +409,14 @@ def test_more_than_a_million_records_are_too_many(monkeypatch: pytest.MonkeyPatc
 
 
 names = st.sampled_from(
-    [*OWN, *(name for each in ALIASES.values() for name in each), "other", "body", "http"]
+    [
+        *OWN,
+        *(name for each in ALIASES.values() for name in each),
+        "other",
+        "body",
+        "http",
+        *sorted(FIRST_KEYS),
+    ]
 )
 texts = st.sampled_from(
     ["", "-", "203.0.113.9", "401", "failure", "/a?b", "https://x.example/a", "GET / HTTP/1.1"]
