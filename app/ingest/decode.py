@@ -49,6 +49,8 @@ class Decoded:
     """See `Batch.read_as`."""
     notes: object = None
     """What the reader of a shipper's protocol notes for its answer."""
+    is_named: bool = False
+    """The same body again is a retry even where it holds a single record: the record has a time to itself."""
 
 
 def decode_events(body: bytes, received_ms: int) -> Decoded:
