@@ -1,5 +1,6 @@
 """A decompressed body as events: the good records of a batch, and why the others are not among them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -25,7 +26,7 @@ STRICT_MISSES = 8
 PLAIN = "event"
 """`Batch.read_as` where every record decodes straight into its event."""
 
-_TOO_LONG = f"the record is longer than {RECORD_LIMIT_BYTES} bytes"
+TOO_LONG = f"the record is longer than {RECORD_LIMIT_BYTES} bytes"
 _STRICT = msgspec.json.Decoder(Event)
 _TEXT_FIELDS = tuple(
     name for name in Event.__struct_fields__
@@ -55,11 +56,27 @@ def decode_events(body: bytes, received_ms: int) -> Decoded:
     Raises: BodyTooLarge over 1,000,000 records. Everything else is set aside singly.
     """
     framed = frame(body)
+    return decode_records(framed.records, received_ms, are_lines=framed.are_lines)
+
+
+def decode_records(
+    records: Sequence[bytes],
+    received_ms: int,
+    *,
+    are_lines: bool,
+    around: Sequence[Event | None] | None = None,
+) -> Decoded:
+    """The events of records that are framed already; where they `are_lines`, one may be plain text.
+
+    `around`: what the envelope of each record says of it, at the same index; it fills the gaps.
+    """
     decoded = Decoded()
-    slow = _SlowPath(decoded, received_ms, framed.are_lines)
-    has_long = len(body) > LONG_RECORD_BYTES
-    misses, is_strict, is_plain = 0, True, True
-    for index, record in enumerate(framed.records):
+    events = decoded.events
+    slow = _SlowPath(decoded, received_ms, are_lines)
+    has_long = max(map(len, records), default=0) > LONG_RECORD_BYTES
+    misses, is_strict, is_plain = 0, True, around is None
+    for index, record in enumerate(records):
+        known = len(events)
         if is_strict and not (has_long and len(record) > LONG_RECORD_BYTES):
             try:
                 event = _STRICT.decode(record)
@@ -69,13 +86,28 @@ def decode_events(body: bytes, received_ms: int) -> Decoded:
             else:
                 if event.message is not None or event.repeat != 1 or not _is_in_range(event):
                     event, is_plain = _settled(event, received_ms), False
-                decoded.events.append(event)
+                events.append(event)
                 decoded.records.append(record)
+                if around is not None:
+                    _fill(event, around[index])
                 continue
         is_plain = False
         slow.decode(index, record)
+        if around is not None:
+            for event in events[known:]:
+                _fill(event, around[index])
     decoded.read_as = PLAIN if is_plain else ""
     return decoded
+
+
+def _fill(event: Event, envelope: Event | None) -> None:
+    """What only the envelope says; and the machine, which the envelope knows better than the record."""
+    if envelope is None:
+        return
+    if event.timestamp is None:
+        event.timestamp = envelope.timestamp
+    if envelope.host is not None:
+        event.host = envelope.host
 
 
 def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
@@ -103,7 +135,7 @@ def _decode_long_lines(records: list[bytes], format_name: str, received_ms: int)
     decoded = Decoded()
     for index, record in enumerate(records):
         if len(record) > RECORD_LIMIT_BYTES:
-            decoded.rejected.append((index, _TOO_LONG))
+            decoded.rejected.append((index, TOO_LONG))
             continue
         _add_line(decoded, index, record, parse(str(record, "utf-8", "replace"), received_ms), format_name)
     return decoded
@@ -116,7 +148,7 @@ def _add_line(decoded: Decoded, index: int, record: bytes, event: Event | None, 
             return
         event = Event(message=str(record, "utf-8", "replace"))
     if len(record) > LONG_RECORD_BYTES:
-        _cut(event)
+        cut_texts(event)
     decoded.events.append(event)
     decoded.records.append(record)
 
@@ -133,7 +165,7 @@ class _SlowPath:
     def decode(self, index: int, record: bytes) -> None:
         """Add the record's event, or the events of several objects in one line, or set it aside."""
         if len(record) > RECORD_LIMIT_BYTES:
-            self._decoded.rejected.append((index, _TOO_LONG))
+            self._decoded.rejected.append((index, TOO_LONG))
             return
         if self._are_lines and not record.lstrip().startswith(b"{"):
             self._add(self._event_of_text(record), record)
@@ -154,7 +186,7 @@ class _SlowPath:
 
     def _add(self, event: Event, record: bytes) -> None:
         if len(record) > LONG_RECORD_BYTES:
-            _cut(event)
+            cut_texts(event)
         self._decoded.events.append(event)
         self._decoded.records.append(record)
 
@@ -175,7 +207,8 @@ def _settled(event: Event, received_ms: int) -> Event:
     return unwrap(event, received_ms)
 
 
-def _cut(event: Event) -> None:
+def cut_texts(event: Event) -> None:
+    """Shorten what a long record holds, in place."""
     for name in _TEXT_FIELDS:
         value = getattr(event, name)
         if type(value) is str and len(value) > LONG_TEXT:

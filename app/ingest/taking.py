@@ -215,11 +215,13 @@ class Intake:
     async def _answer(self, work: Work, unpacked: Unpacked, decoded: Decoded) -> Response:
         """Count what was decoded, and say so in the words of its protocol. Raises: StorageError."""
         metrics, shipper = self.world.metrics, work.shipper
+        decoded = await shipper.sift(decoded, work.caller.token_id, unpacked.digest, work.head)
         rejected, is_duplicate = decoded.rejected, False
         if rejected:
             metrics.events_rejected.labels("undecodable").inc(len(rejected))
         if decoded.events:
-            is_single = len(decoded.events) + len(rejected) == 1 and not shipper.key(work.head)
+            is_alone = len(decoded.events) + len(rejected) == 1
+            is_single = is_alone and not shipper.repeats_are_retries and not shipper.key(work.head)
             is_duplicate = await self.count(
                 work.caller,
                 shipper.name,

@@ -2,7 +2,29 @@
 
 from fastapi import APIRouter
 
-ROUTERS: tuple[APIRouter, ...] = ()
+from app.ingest.shippers import (
+    datadog,
+    elasticsearch,
+    elasticsearch_probes,
+    firehose,
+    logpush,
+    vercel,
+)
+
+ROUTERS: tuple[APIRouter, ...] = (
+    elasticsearch.router,
+    elasticsearch_probes.router,
+    datadog.router,
+    firehose.router,
+    logpush.router,
+    vercel.router,
+)
 """Of each protocol, in any order: no two claim one path."""
-NAMES: tuple[str, ...] = ()
+NAMES: tuple[str, ...] = (
+    elasticsearch.BULK.name,
+    datadog.DATADOG.name,
+    firehose.FIREHOSE.name,
+    logpush.LOGPUSH.name,
+    vercel.NAME,
+)
 """What labels the metrics and sources of each protocol (`Shipper.name`)."""
