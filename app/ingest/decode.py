@@ -6,11 +6,11 @@ from typing import cast
 
 import msgspec
 
-from app.ingest.fields import LARGEST_INTEGER
 from app.ingest.formats.registry import AUTO, AutoParser, parse_lines, parser_for
 from app.ingest.framing import frame, lines_of, split_values
 from app.ingest.lenient_json import loads
 from app.ingest.mapping import map_record, unwrap
+from app.ingest.values import LARGEST_INTEGER
 from detectors.errors import DecodeError
 from detectors.event import Event
 

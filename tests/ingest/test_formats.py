@@ -510,7 +510,7 @@ def test_an_explicit_format_sets_other_lines_aside() -> None:
 
 
 def test_an_unknown_format_is_told_the_known_ones() -> None:
-    with pytest.raises(DecodeError, match=r"auto, combined, sshd, nginx_json, nginx_error"):
+    with pytest.raises(DecodeError, match=r"auto, combined, cri, sshd, nginx_json, nginx_error"):
         decode_lines(b"x", "apache", NOW)
     assert all(callable(parser_for(name)) for name in NAMES)
 

@@ -7,7 +7,8 @@ https://nginx.org/en/docs/http/ngx_http_log_module.html (combined), and the `mai
 import re
 from collections.abc import Callable, Sequence
 
-from app.ingest.fields import split_request_line
+from app.ingest.container_log import split_container_line
+from app.ingest.values import split_request_line
 from detectors.event import Event
 
 NAME = "combined"
@@ -118,6 +119,8 @@ def parse_many(
 
 def _parse_odd(line: str) -> Event | None:
     """Escaped quotes, malformed requests, blanks in the user, a virtual host, a line cut short."""
+    if split_container_line(line) is not None:
+        return None
     found = _ODD.match(line)
     head = _HEAD.fullmatch(found[1]) if found else None
     if found is None or head is None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from app.ingest.formats import combined, nginx_error, nginx_json, sshd
+from app.ingest.formats import combined, cri, nginx_error, nginx_json, sshd
 from detectors.errors import DecodeError
 from detectors.event import Event
 
@@ -22,6 +22,7 @@ class Format(NamedTuple):
 
 FORMATS: tuple[Format, ...] = (
     Format(combined.NAME, combined.parse),
+    Format(cri.NAME, cri.parse),
     Format(sshd.NAME, sshd.parse),
     Format(nginx_json.NAME, nginx_json.parse),
     Format(nginx_error.NAME, nginx_error.parse),

@@ -7,8 +7,8 @@ Source: OpenSSH auth.c, auth_log(); rsyslog's and syslogd's `message repeated N 
 
 import re
 
-from app.ingest.fields import clamp_repeat
 from app.ingest.formats.syslog import parse_syslog
+from app.ingest.values import clamp_repeat
 from detectors.event import Event
 
 NAME = "sshd"
