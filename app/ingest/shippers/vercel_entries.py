@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from app.ingest.decode import LONG_RECORD_BYTES, RECORD_LIMIT_BYTES, TOO_LONG, Decoded, cut_texts
-from app.ingest.fields import LARGEST_INTEGER
 from app.ingest.framing import frame
 from app.ingest.lenient_json import loads
+from app.ingest.values import LARGEST_INTEGER
 from detectors.errors import DecodeError
 from detectors.event import Event
 
