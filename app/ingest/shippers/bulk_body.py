@@ -65,14 +65,14 @@ class Actions(NamedTuple):
     failures: dict[int, str]
 
 
-def read_bulk(body: bytes, received_ms: int) -> Decoded:
-    """The events of the documents; `notes` are the Actions.
+def read_bulk(body: bytes, received_ms: int) -> tuple[Decoded, Actions]:
+    """The events of the documents, and what became of each action.
 
     Raises: DecodeError where the first line is no action, BodyTooLarge.
     """
     lines = lines_of(body)
     if not lines:
-        return Decoded(notes=Actions([], {}))
+        return Decoded(), Actions([], {})
     if read_action(lines[0]) is None:
         raise DecodeError("Malformed action/metadata line [1]")
     actions = _in_pairs(lines)
@@ -83,8 +83,7 @@ def read_bulk(body: bytes, received_ms: int) -> Decoded:
         decoded = decode_records(documents, received_ms, are_lines=False)
         rejected = [(places[at], reason) for at, reason in decoded.rejected]
         decoded.rejected = sorted([*rejected, *failures.items()])
-    decoded.notes = Actions(actions, dict(decoded.rejected))
-    return decoded
+    return decoded, Actions(actions, dict(decoded.rejected))
 
 
 def read_action(line: bytes) -> Action | None:

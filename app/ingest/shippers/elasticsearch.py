@@ -43,13 +43,11 @@ class Elasticsearch(Shipper):
         return index_of(head.path)
 
     def read(self, body: bytes, head: Head) -> Decoded:
-        """The events of all documents. Raises: DecodeError where it does not begin with an action, BodyTooLarge."""
-        return read_bulk(body, head.received_ms)
+        """The events of all documents, and the answer, which is long: this may run beside the event loop.
 
-    def success(self, outcome: Outcome, head: Head) -> Response:
-        """200 and the items."""
-        taken = outcome.notes
-        assert isinstance(taken, Actions)  # noqa: S101 - what `read` notes
+        Raises: DecodeError where the body does not begin with an action, BodyTooLarge.
+        """
+        decoded, taken = read_bulk(body, head.received_ms)
         agent = head.headers.get("user-agent", "").lower()
         if agent.startswith(_RESENDS_ALL) and len(taken.failures) == len(taken.actions):
             taken = Actions(taken.actions, {})
@@ -57,8 +55,13 @@ class Elasticsearch(Shipper):
         items = items_of(taken, index_of(head.path), made_id(head, ""), is_short=is_short)
         errors = b"true" if taken.failures else b"false"
         # Compact, and in this order: Vector looks for the text `"errors":true`, Fluent Bit for what follows `false`.
-        body = b'{"took":1,"errors":%b,"items":[%b]}' % (errors, b",".join(items))
-        return answer(body, head)
+        decoded.notes = b'{"took":1,"errors":%b,"items":[%b]}' % (errors, b",".join(items))
+        return decoded
+
+    def success(self, outcome: Outcome, head: Head) -> Response:
+        """200 and the items."""
+        assert isinstance(outcome.notes, bytes)  # noqa: S101 - what `read` notes
+        return answer(outcome.notes, head)
 
     def refuse(self, refusal: Refusal, detail: str, head: Head) -> Response:
         """An error as Elasticsearch words it."""

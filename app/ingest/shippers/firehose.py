@@ -28,6 +28,7 @@ _STATUSES = {
     Refusal.ANONYMOUS: 401, Refusal.UNKNOWN_CALLER: 401, Refusal.WRONG_ROLE: 403, Refusal.FORBIDDEN: 403,
     Refusal.TOO_LARGE: 400, Refusal.UNDECODABLE: 400, Refusal.TRY_AGAIN: 503,
 }  # fmt: skip
+_TOO_MANY = f"the body has more than {RECORDS_LIMIT} records"
 _NOT_BASE64 = "the record's data is not base64"
 
 
@@ -74,6 +75,7 @@ class Firehose(Shipper):
         """The events of all records. Raises: DecodeError where it is no delivery, BodyTooLarge."""
         if not body.strip():
             return Decoded()
+        _check_number(body, b'"data"')
         try:
             delivery = _DELIVERY.decode(body)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -84,7 +86,7 @@ class Firehose(Shipper):
         spoilt: list[tuple[int, str]] = []
         for line, envelope in _lines(delivery, spoilt):
             if len(lines) >= RECORDS_LIMIT:
-                raise BodyTooLarge(f"the body has more than {RECORDS_LIMIT} records")
+                raise BodyTooLarge(_TOO_MANY)
             lines.append(line)
             if host is not None:
                 envelope = envelope or Event()
@@ -138,6 +140,7 @@ def _lines(delivery: _Delivery, spoilt: list[tuple[int, str]]) -> Iterator[tuple
 def _unwrapped(line: bytes) -> Iterator[tuple[bytes, Event | None]]:
     """The log events of a CloudWatch envelope; anything else as it is."""
     if b'"logEvents"' in line and line.startswith(b"{"):
+        _check_number(line, b'"message"')
         try:
             subscription = _SUBSCRIPTION.decode(line)
         except (msgspec.DecodeError, ValueError, RecursionError):
@@ -150,6 +153,12 @@ def _unwrapped(line: bytes) -> Iterator[tuple[bytes, Event | None]]:
                         yield text, Event(timestamp=event.timestamp)
             return
     yield line, None
+
+
+def _check_number(text: bytes, key: bytes) -> None:
+    """Raises: BodyTooLarge where there are too many of something, before there is an object for each."""
+    if text.count(key) > RECORDS_LIMIT:
+        raise BodyTooLarge(_TOO_MANY)
 
 
 def _host_of(head: Head) -> str | None:

@@ -13,7 +13,7 @@ import msgspec
 from app.ingest.decode import LONG_RECORD_BYTES, RECORD_LIMIT_BYTES, TOO_LONG, Decoded, cut_texts
 from app.ingest.framing import frame
 from app.ingest.lenient_json import loads
-from app.ingest.values import LARGEST_INTEGER
+from app.ingest.values import read_integer, read_status, read_text
 from detectors.errors import DecodeError
 from detectors.event import Event
 
@@ -31,7 +31,7 @@ class Proxy(msgspec.Struct, rename="camel", gc=False):
     method: _Text = None
     host: _Text = None
     path: _Text = None
-    user_agent: list[str] | str | None = None
+    user_agent: list[Any] | str | None = None
     referer: _Text = None
     status_code: _Number = None
     client_ip: _Text = None
@@ -138,19 +138,18 @@ def _name_of(entry: Entry, place: int) -> str:
 
 
 def _request(entry: Entry, proxy: Proxy) -> Event:
-    agent = proxy.user_agent
     return Event(
         timestamp=entry.timestamp if proxy.timestamp is None else proxy.timestamp,
         client_ip=_text(proxy.client_ip),
         method=_text(proxy.method),
         path=_text(proxy.path),
         status=_status_of(entry),
-        user_agent=next(iter(agent), None) if isinstance(agent, list) else agent,
+        user_agent=_text(proxy.user_agent),
         host=_text(proxy.host) or _text(entry.host),
-        bytes=_natural(proxy.response_byte_size),
+        bytes=read_integer(proxy.response_byte_size, 0, ""),
         message=_message_of(entry),
         request_id=_text(entry.request_id),
-        referer=_text(proxy.referer) or None,
+        referer=_text(proxy.referer),
     )
 
 
@@ -174,17 +173,8 @@ def _status_of(entry: Entry) -> int | None:
     """What the client was answered. The entry's own status, of the function, where the edge's is not told."""
     proxy = entry.proxy
     told = entry.status_code if proxy is None or proxy.status_code is None else proxy.status_code
-    number = _natural(told)
-    return number if number is not None and 100 <= number <= 599 else None
+    return read_status(told, 0, "")
 
 
-def _natural(value: _Number) -> int | None:
-    if type(value) is str:
-        value = int(value) if len(value) < 19 and value.isascii() and value.isdecimal() else None
-    if type(value) is float:
-        value = int(value) if value.is_integer() else None
-    return value if type(value) is int and 0 <= value <= LARGEST_INTEGER else None
-
-
-def _text(value: _Text) -> str | None:
-    return value if value is None or type(value) is str else str(value)
+def _text(value: Any) -> str | None:
+    return read_text(value, 0, "")
