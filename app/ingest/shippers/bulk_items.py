@@ -18,6 +18,7 @@ def items_of(taken: Actions, index: str, made_id: str, *, is_short: bool) -> lis
     `filter_path` of Beats asks for, status and error.
     """
     ready: dict[Action, tuple[bytes, bytes, bytes]] = {}
+    failures = {reason: _failure(reason) for reason in set(taken.failures.values())}
     items = []
     for place, action in enumerate(taken.actions):
         parts = ready.get(action)
@@ -25,7 +26,7 @@ def items_of(taken: Actions, index: str, made_id: str, *, is_short: bool) -> lis
             parts = ready[action] = _parts(action, index, is_short=is_short)
         opening, named, result = parts
         if place in taken.failures:
-            result = _failure(taken.failures[place])
+            result = failures[taken.failures[place]]
         if is_short:
             items.append(opening + result)
         else:

@@ -17,6 +17,7 @@ from app.ingest.values import read_integer, read_status, read_text
 from detectors.errors import DecodeError
 from detectors.event import Event
 
+_NO_OBJECT = "not a JSON object"
 _NO_ENTRY = "not an entry of a log drain"
 NAMELESS = "\0"
 """Begins what stands for the name of a request that has none."""
@@ -109,6 +110,8 @@ def _add(decoded: Decoded, event: Event, record: bytes) -> None:
 
 def _entry(record: bytes) -> Entry:
     """Raises: DecodeError, whose message shows nothing of the record."""
+    if record.lstrip()[:1] != b"{":
+        raise DecodeError(_NO_OBJECT)
     try:
         return _ENTRY.decode(record)
     except (msgspec.DecodeError, ValueError, RecursionError):
