@@ -92,7 +92,9 @@ class Firehose(Shipper):
                 envelope = envelope or Event()
                 envelope.host = host
             around.append(envelope)
-        decoded = decode_records(lines, head.received_ms, are_lines=True, around=around)
+        decoded = decode_records(
+            lines, head.received_ms, are_lines=True, around=around if any(around) else None
+        )
         decoded.rejected += spoilt
         decoded.notes = delivery.requestId
         return decoded
@@ -127,11 +129,11 @@ def _lines(delivery: _Delivery, spoilt: list[tuple[int, str]]) -> Iterator[tuple
                 room -= len(data)
         except BodyTooLarge:
             raise
-        except binascii.Error:
-            spoilt.append((place, _NOT_BASE64))
+        except DecodeError as error:
+            spoilt.append((place, str(error)))
             continue
-        except (DecodeError, ValueError) as error:
-            spoilt.append((place, str(error) if isinstance(error, DecodeError) else _NOT_BASE64))
+        except ValueError:
+            spoilt.append((place, _NOT_BASE64))
             continue
         for line in frame(data).records:
             yield from _unwrapped(line)

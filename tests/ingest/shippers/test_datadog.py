@@ -10,7 +10,7 @@ import zlib
 import httpx
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.ingest import taking
@@ -132,6 +132,7 @@ async def test_a_payload_counts_once_and_a_single_entry_each_time(
     assert [batch.mark for batch in single] == [None, None]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read(body: bytes) -> None:
     for query in ({}, {"hostname": "web1"}):

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import zstandard
 from fastapi import FastAPI
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.ingest import taking
@@ -439,6 +439,7 @@ def test_many_actions_of_their_own_read_as_one_by_one() -> None:
         assert decoded.read_as == "event"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     for shipper in (BULK, DOCUMENT):
@@ -455,6 +456,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
                 json.loads(shipper.nothing_readable(outcome, HEAD).body)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_body_with_some_bytes_changed_is_read_or_refused(data: st.DataObject) -> None:
     body = bytearray(pairs(FILEBEAT_DOC, ECS_DOC) + b'{"delete":{"_id":"1"}}\n')

@@ -11,7 +11,7 @@ from base64 import b64encode
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.ingest import taking
@@ -190,6 +190,7 @@ async def test_a_key_may_stand_in_the_path(anybody: httpx.AsyncClient, engine: E
 HEAD = Head("/v1/firehose", {}, {}, NOW)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=100), max_size=3), st.binary(max_size=100))
 def test_any_records_are_read(records: list[bytes], body: bytes) -> None:
     packed = [gzip.compress(record, mtime=0) for record in records]
@@ -200,6 +201,7 @@ def test_any_records_are_read(records: list[bytes], body: bytes) -> None:
         FIREHOSE.read(body, HEAD)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_delivery_with_some_bytes_changed_is_read_or_refused(data: st.DataObject) -> None:
     body = bytearray(delivery(GOOD, cloudwatch(LINE.decode()), LINE))

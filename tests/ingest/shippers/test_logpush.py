@@ -7,7 +7,7 @@ import gzip
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.ingest import taking
@@ -125,6 +125,7 @@ async def test_a_key_may_stand_in_the_path(anybody: httpx.AsyncClient, engine: E
     assert len(engine.events) == 1
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read(body: bytes) -> None:
     head = Head("/v1/logpush", {}, {}, NOW)

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -294,6 +295,7 @@ async def test_without_a_secret_the_token_is_enough(
     assert "x-vercel-verify" not in answer.headers
 
 
+@hypothesis_settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read(body: bytes) -> None:
     for content in (body, b"[" + body + b"]", json.dumps(entry(1, proxy=PROXY)).encode() + b"\n" + body):
@@ -304,6 +306,7 @@ def test_any_bytes_are_read(body: bytes) -> None:
         assert len(decoded.events) == len(decoded.records)
 
 
+@hypothesis_settings(deadline=None)
 @given(st.data())
 def test_a_body_with_some_bytes_changed_is_read(data: st.DataObject) -> None:
     body = bytearray(body_of(entry(1, message="a", proxy=PROXY), entry(2, "x", proxy=PROXY)))
