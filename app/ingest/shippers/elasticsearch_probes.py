@@ -4,7 +4,7 @@
 |---|---|
 | Filebeat | `GET /`, `GET /_license?human=false`; unless told not to, `_ilm`, `_index_template`, `_data_stream` |
 | Logstash | `HEAD /`, `GET /`, `GET /_license`, `_index_template` |
-| Vector | `GET /`, `GET /_cluster/health` |
+| Vector | `GET /` (older ones `GET /_cluster/state/version`), `GET /_cluster/health` |
 | rsyslog | `GET /` |
 | winston-elasticsearch | `GET /_cluster/health?wait_for_status=yellow`, `HEAD /_index_template/...` |
 | clients that sniff | `GET /_nodes/_all/http` |
@@ -54,6 +54,7 @@ _LICENSE = {"status": "active", "uid": _UUID, "type": "basic", "mode": "basic"}
 _KNOWN: dict[str, dict[str, Any]] = {
     "": INFO,
     "_cluster/health": _HEALTH,
+    "_cluster/state/version": {"cluster_name": _NAME, "cluster_uuid": _UUID, "version": int(VERSION[0])},
     "_license": {"license": _LICENSE},
     "_xpack": {"build": {}, "license": _LICENSE, "features": {}, "tagline": INFO["tagline"]},
 }

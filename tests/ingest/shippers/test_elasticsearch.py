@@ -359,6 +359,7 @@ PROBES = {
     "Filebeat makes its template": ("PUT", "/_index_template/filebeat-8.15.0", '{"acknowledged":true}'),
     "Filebeat's stream": ("PUT", "/_data_stream/filebeat-8.15.0", '{"acknowledged":true}'),
     "Logstash's first": ("HEAD", "/", ""),
+    "older Vectors' version": ("GET", "/_cluster/state/version", '"version":9'),
     "Vector's health": ("GET", "/_cluster/health", '"status":"green"'),
     "winston's health": (
         "GET",
