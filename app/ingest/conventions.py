@@ -75,7 +75,7 @@ def _use_duration(event: Event, found: Found, rivals: Rivals) -> None:
     if event.duration_ms is not None:
         return
     addresses, statuses = _names("client_ip", found, rivals), _names("status", found, rivals)
-    if addresses & {"request.remote_ip", "request.client_ip"} and "path" in found:
+    if addresses & {"request.remote_ip", "request.client_ip", "request.remote_addr"} and "path" in found:
         factor = 1e3
     elif "DownstreamStatus" in statuses:
         factor = 1e-6

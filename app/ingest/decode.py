@@ -6,7 +6,7 @@ from typing import cast
 
 import msgspec
 
-from app.ingest.formats.registry import AUTO, AutoParser, parse_lines, parser_for
+from app.ingest.formats.registry import AUTO, AutoParser, is_read_by_itself, parse_lines, parser_for
 from app.ingest.framing import frame, lines_of, split_values
 from app.ingest.lenient_json import loads
 from app.ingest.mapping import map_record, unwrap
@@ -56,24 +56,30 @@ def decode_events(body: bytes, received_ms: int) -> Decoded:
     Raises: BodyTooLarge over 1,000,000 records. Everything else is set aside singly.
     """
     framed = frame(body)
-    return decode_records(framed.records, received_ms, are_lines=framed.are_lines)
+    return decode_records(
+        framed.records,
+        received_ms,
+        are_lines=framed.are_lines,
+        has_long=len(body) > LONG_RECORD_BYTES,
+    )
 
 
 def decode_records(
     records: Sequence[bytes],
     received_ms: int,
     *,
-    are_lines: bool,
+    are_lines: bool = False,
+    has_long: bool = True,
     around: Sequence[Event | None] | None = None,
 ) -> Decoded:
-    """The events of records that are framed already; where they `are_lines`, one may be plain text.
+    """The events of records that are framed already, each a JSON object or, of `are_lines`, maybe plain text.
 
-    `around`: what the envelope of each record says of it, at the same index; it fills the gaps.
+    `has_long`: whether one of them may be longer than LONG_RECORD_BYTES. `around`: what the envelope of each record
+    says of it, at the same index; it fills the gaps.
     """
     decoded = Decoded()
     events = decoded.events
     slow = _SlowPath(decoded, received_ms, are_lines)
-    has_long = max(map(len, records), default=0) > LONG_RECORD_BYTES
     misses, is_strict, is_plain = 0, True, around is None
     for index, record in enumerate(records):
         known = len(events)
@@ -120,7 +126,7 @@ def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
     if len(body) > LONG_RECORD_BYTES and max(map(len, records), default=0) > LONG_RECORD_BYTES:
         return _decode_long_lines(records, format_name, received_ms)
     events = parse_lines(format_name, records, received_ms)
-    read_as = "" if format_name == AUTO else format_name
+    read_as = format_name if is_read_by_itself(format_name) else ""
     if all(events):
         return Decoded(cast("list[Event]", events), records, read_as=read_as)
     decoded = Decoded(read_as=read_as)

@@ -26,7 +26,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "client.ip", "source.ip", "client.address", "source.address",
         "http.client_ip", "net.sock.peer.addr", "net.peer.ip", "network.peer.address",
         "src_endpoint.ip",
-        "remote_addr", "request.client_ip", "request.remote_ip",
+        "remote_addr", "request.client_ip", "request.remote_ip", "request.remote_addr",
         "ClientHost", "downstream_remote_address", "proxy.clientIp",
         "clientIp", "ip", "ip_address", "ipAddress", "remote_ip", "remoteIp", "remoteAddress",
         "remote_address", "src_ip", "source_ip", "sourceIp", "rhost", "req.ip", "req.remoteAddress",

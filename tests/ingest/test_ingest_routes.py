@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from app.auth import TokenTable
 from app.ingest import body as body_module
 from app.ingest import routes, taking
+from app.ingest.formats.registry import NAMES
 from app.ingest.gate import Gate, Slot
 from app.ingest.incoming import INLINE_BYTES, unpack, unpack_quickly
 from app.ingest.shippers.shipper import Head
@@ -131,7 +132,7 @@ async def test_nothing_decodable_is_422_with_the_first_twenty_errors(
     [
         (gzip.compress(TWO, mtime=0)[:-4], {"Content-Encoding": "gzip"}, "cut short"),
         (TWO, {"Content-Encoding": "br"}, "unknown content encoding"),
-        (b"\x82\xa6status", {"Content-Type": "application/msgpack"}, "MessagePack"),
+        (b"\x82\xa6status", {"Content-Type": "application/msgpack"}, "could be decoded"),
         (b"\n\x10abc", {"Content-Type": "application/x-protobuf"}, "protobuf"),
     ],
 )
@@ -284,4 +285,20 @@ async def test_the_description_names_body_and_answers(client: httpx.AsyncClient,
         assert set(route["post"]["responses"]) == {"200", "401", "403", "413", "422", "503"}
         assert route["post"]["requestBody"]["content"]
     [fmt, *_] = described["/v1/raw"]["post"]["parameters"]
-    assert fmt["schema"]["enum"] == ["auto", "combined", "sshd", "nginx_json", "nginx_error"]
+    assert fmt["schema"]["enum"] == list(NAMES)
+
+
+async def test_a_body_of_messagepack_or_a_form_is_counted(client: httpx.AsyncClient, engine: Engine) -> None:
+    record = b"\x82\xa9client_ip\xab203.0.113.9\xa6status\xcd\x01\x91"
+    form = b"client_ip=203.0.113.9&status=401"
+    for content, content_type in (
+        (record * 2, "application/msgpack"),
+        (record * 3, "application/x-msgpack"),
+        (form, "application/x-www-form-urlencoded"),
+    ):
+        answer = await client.post("/v1/events", content=content, headers={"Content-Type": content_type})
+        assert answer.status_code == 200
+    assert [len(batch.events) for batch in engine.batches] == [2, 3, 1]
+    assert {(event.client_ip, event.status) for batch in engine.batches for event in batch.events} == {
+        ("203.0.113.9", 401)
+    }

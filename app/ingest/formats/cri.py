@@ -4,6 +4,7 @@ Source: see app/ingest/container_log.py.
 """
 
 from app.ingest.container_log import split_container_line
+from app.ingest.formats.format import Format
 from app.ingest.mapping import unwrap
 from detectors.event import Event
 
@@ -15,3 +16,13 @@ def parse(line: str, received_ms: int) -> Event | None:
     if split_container_line(line) is None:
         return None
     return unwrap(Event(message=line), received_ms)
+
+
+FORMAT = Format(
+    NAME,
+    "Kubernetes' container logs, around JSON or a line of any of these formats",
+    "Kubernetes' CRI log format",
+    parse,
+    find=parse,
+    marks=(" stdout ", " stderr "),
+)

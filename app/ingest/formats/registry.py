@@ -1,59 +1,55 @@
-"""The known line formats, and `auto`, which finds the right one line by line."""
+"""The formats by name, and `auto`, which finds the right one line by line."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from app.ingest.formats import combined, cri, nginx_error, nginx_json, sshd
+from app.ingest.formats import combined, cri, nginx_json, syslog_lines
+from app.ingest.formats.catalogue import LINES
+from app.ingest.formats.format import Format, Parser
 from detectors.errors import DecodeError
 from detectors.event import Event
 
 AUTO = "auto"
-
-Parser = Callable[[str, int], Event | None]
-"""(line, received_ms) -> the event, or None where the line is not of this format."""
-
-
-class Format(NamedTuple):
-    """One log format."""
-
-    name: str
-    parse: Parser
-
-
-FORMATS: tuple[Format, ...] = (
-    Format(combined.NAME, combined.parse),
-    Format(cri.NAME, cri.parse),
-    Format(sshd.NAME, sshd.parse),
-    Format(nginx_json.NAME, nginx_json.parse),
-    Format(nginx_error.NAME, nginx_error.parse),
-)
+FORMATS: tuple[Format, ...] = (*LINES, syslog_lines.FORMAT, nginx_json.FORMAT, cri.FORMAT)
 NAMES: tuple[str, ...] = (AUTO, *(known.name for known in FORMATS))
+
+_FOUND_BY_AUTO = tuple(known for known in FORMATS if known.find is not None)
 
 
 class AutoParser:
     """Tries the format that fitted last, then the others. One per batch: it remembers."""
 
     def __init__(self) -> None:
-        self._parsers = [known.parse for known in FORMATS]
+        self._found_by = [
+            (known.marks, known.begin() if known.begin is not None else known.find or known.parse)
+            for known in _FOUND_BY_AUTO
+        ]
 
     def __call__(self, line: str, received_ms: int) -> Event | None:
         """The event of a line of any known format, or None."""
-        for position, parse in enumerate(self._parsers):
-            event = parse(line, received_ms)
+        for position, (marks, find) in enumerate(self._found_by):
+            for mark in marks:
+                if mark in line:
+                    break
+            else:
+                if marks:
+                    continue
+            event = find(line, received_ms)
             if event is not None:
                 if position:
-                    self._parsers.insert(0, self._parsers.pop(position))
+                    self._found_by.insert(0, self._found_by.pop(position))
                 return event
         return None
 
-    def expect(self, parse: Parser) -> None:
+    def expect(self, find: Parser) -> None:
         """A line of this format came by: it is tried first from now on."""
-        self._parsers.remove(parse)
-        self._parsers.insert(0, parse)
+        for position, (_, known) in enumerate(self._found_by):
+            if known is find:
+                self._found_by.insert(0, self._found_by.pop(position))
+                return
 
 
 def parser_for(name: str) -> Parser:
-    """The parser of a format, or a new one that finds the format by itself for `auto`.
+    """The parser of a format, or a new one that remembers: for `auto`, and for formats whose lines need that.
 
     Raises: DecodeError naming the known formats.
     """
@@ -61,8 +57,13 @@ def parser_for(name: str) -> Parser:
         return AutoParser()
     for known in FORMATS:
         if known.name == name:
-            return known.parse
+            return known.begin() if known.begin is not None else known.parse
     raise DecodeError(f"unknown format; known are {', '.join(NAMES)}")
+
+
+def is_read_by_itself(name: str) -> bool:
+    """Whether a line of this format gives its event without those before it."""
+    return any(known.name == name and known.begin is None for known in FORMATS)
 
 
 def parse_lines(name: str, lines: Sequence[bytes], received_ms: int) -> list[Event | None]:
