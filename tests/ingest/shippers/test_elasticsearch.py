@@ -42,7 +42,7 @@ ECS_DOC = (
     b'"http":{"response":{"status_code":401}},"user":{"name":"bob"}}'
 )
 RSYSLOG_DOC = (
-    b'{"message":"Failed password for bob from 203.0.113.9 port 4242 ssh2","host":"web1","programname":"sshd",'
+    b'{"message":" Failed password for bob from 203.0.113.9 port 4242 ssh2","host":"web1","programname":"sshd",'
     b'"SYSLOG_IDENTIFIER":"sshd","@timestamp":"2026-11-23T10:00:01+00:00"}'
 )
 SENDERS = {
