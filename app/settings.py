@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     hec_query_token: bool = False
     hec_acks: bool = False
     fingerprint_key: SecretStr | None = None
+    vercel_secret: SecretStr | None = None
+    vercel_verify: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._~+/=-]{1,256}$")
     log_format: Literal["auto", "json", "text"] = "auto"
     url: str | None = None
     ingest_token: SecretStr | None = None

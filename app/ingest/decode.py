@@ -70,16 +70,24 @@ def decode_events(body: bytes, received_ms: int) -> Decoded:
 
 
 def decode_records(
-    records: Sequence[bytes], received_ms: int, *, are_lines: bool = False, has_long: bool = True
+    records: Sequence[bytes],
+    received_ms: int,
+    *,
+    are_lines: bool = False,
+    has_long: bool = True,
+    around: Sequence[Event | None] | None = None,
 ) -> Decoded:
     """The events of records that are framed already, each a JSON object or, of `are_lines`, maybe plain text.
 
-    has_long: whether one of them may be longer than LONG_RECORD_BYTES.
+    `has_long`: whether one of them may be longer than LONG_RECORD_BYTES. `around`: what the envelope of each record
+    says of it, at the same index; it fills the gaps.
     """
     decoded = Decoded()
+    events = decoded.events
     slow = _SlowPath(decoded, received_ms, are_lines)
-    misses, is_strict, is_plain = 0, True, True
+    misses, is_strict, is_plain = 0, True, around is None
     for index, record in enumerate(records):
+        known = len(events)
         if is_strict and not (has_long and len(record) > LONG_RECORD_BYTES):
             try:
                 event = OWN_NAMES.decode(record)
@@ -89,13 +97,28 @@ def decode_records(
             else:
                 if not is_settled(event):
                     event, is_plain = settle(event, received_ms), False
-                decoded.events.append(event)
+                events.append(event)
                 decoded.records.append(record)
+                if around is not None:
+                    _fill(event, around[index])
                 continue
         is_plain = False
         slow.decode(index, record)
+        if around is not None:
+            for event in events[known:]:
+                _fill(event, around[index])
     decoded.read_as = PLAIN if is_plain else ""
     return decoded
+
+
+def _fill(event: Event, envelope: Event | None) -> None:
+    """What only the envelope says; and the machine, which the envelope knows better than the record."""
+    if envelope is None:
+        return
+    if event.timestamp is None:
+        event.timestamp = envelope.timestamp
+    if envelope.host is not None:
+        event.host = envelope.host
 
 
 def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:

@@ -230,12 +230,14 @@ class Intake:
     async def _answer(self, work: Work, unpacked: Unpacked, decoded: Decoded) -> Response:
         """Count what was decoded, and say so in the words of its protocol. Raises: StorageError."""
         metrics, shipper = self.world.metrics, work.shipper
+        decoded = await shipper.sift(decoded, work.caller.token_id, unpacked.digest, work.head)
         rejected, is_duplicate = decoded.rejected, False
         if rejected:
             metrics.events_rejected.labels("undecodable").inc(len(rejected))
         if decoded.events:
             is_alone = len(decoded.events) + len(rejected) == 1
-            is_single = is_alone and not decoded.is_named and not shipper.key(work.head)
+            can_be_told = decoded.is_named or shipper.repeats_are_retries or shipper.key(work.head)
+            is_single = is_alone and not can_be_told
             is_duplicate = await self.count(
                 work.caller,
                 shipper.name,

@@ -2,11 +2,38 @@
 
 from fastapi import APIRouter
 
-from app.ingest.shippers import journal_upload, loki, otlp, splunk
+from app.ingest.shippers import (
+    datadog,
+    elasticsearch,
+    elasticsearch_probes,
+    firehose,
+    journal_upload,
+    logpush,
+    loki,
+    otlp,
+    splunk,
+    vercel,
+)
 
-ROUTERS: tuple[APIRouter, ...] = (journal_upload.router, loki.router, otlp.router, splunk.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    elasticsearch.router,
+    elasticsearch_probes.router,
+    datadog.router,
+    firehose.router,
+    logpush.router,
+    vercel.router,
+    journal_upload.router,
+    loki.router,
+    otlp.router,
+    splunk.router,
+)
 """Of each protocol, in any order: no two claim one path."""
 NAMES: tuple[str, ...] = (
+    elasticsearch.BULK.name,
+    datadog.DATADOG.name,
+    firehose.FIREHOSE.name,
+    logpush.LOGPUSH.name,
+    vercel.NAME,
     journal_upload.JOURNAL_UPLOAD.name,
     loki.Loki.name,
     otlp.OTLP.name,
