@@ -88,6 +88,11 @@ class TokenTable:
         """Take a new set of stored tokens: hash -> (caller, expires_at in epoch ms or None)."""
         self._stored = dict(stored)
 
+    def names(self, now_ms: int) -> dict[str, str]:
+        """The names of all tokens that are valid, by id."""
+        stored = (caller for caller, ends in self._stored.values() if ends is None or ends > now_ms)
+        return {caller.token_id: caller.name for caller in (*stored, *self._outside.values())}
+
     def find(self, secret: str, now_ms: int) -> Caller | None:
         """Whose token this is, or None. The comparison is of hashes, so its timing tells nothing."""
         digest = hash_token(secret)

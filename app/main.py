@@ -22,6 +22,7 @@ from app.journal.journal import Journal
 from app.log import configure_logging
 from app.problems import install_problem_handlers
 from app.settings import Settings, load_settings
+from app.sources.watch import SourceWatch
 from app.tokens import TokenRefresher, ensure_tokens
 from app.world import AppWorld, build_world
 from detectors.errors import StorageError
@@ -159,6 +160,15 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
     )
     checks = Checks(world.redis, world.responder, world.settings.shards, world.now)
     dead_man = DeadMan(world.redis, lambda: world.policy.current.dead_man, checks, world.metrics)
+    watch = SourceWatch(
+        world.sources.store,
+        world.sources.rejected,
+        lambda: world.engine.windows,
+        lambda: world.policy.current,
+        lambda: world.tokens.names(world.now()),
+        world.now,
+        world.metrics,
+    )
     jobs: dict[str, Job] = {
         "follower": follow,
         "policy": _every(POLICY_LOOK_S, watch_policy),
@@ -167,6 +177,8 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
         "maintenance": _every(NOTICES_LOOK_S, _notices(world)),
         "dead_man": dead_man.run,
         "digests": _every(DIGESTS_LOOK_S, digest_look(world)),
+        "sources": world.sources.run,
+        "source_watch": watch.run,
         "responder": world.responder.run,
         "investigator": world.investigator.run,
     }

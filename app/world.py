@@ -35,6 +35,10 @@ from app.policies.store import PolicyStore
 from app.redis import connect
 from app.settings import Settings, fingerprint_key, write_new_private
 from app.site import site_of
+from app.sources.reingest import Reingest
+from app.sources.rejected import RejectedRecords
+from app.sources.sources import Sources
+from app.sources.store import SourceStore
 from app.status_feed import StatusFeed
 from app.tokens import TokenStore
 from detectors.addresses import Networks
@@ -72,6 +76,8 @@ class AppWorld:
     metrics: Metrics
     journal: Journal | None
     status: StatusFeed
+    sources: Sources
+    reingest: Reingest
     http: httpx.AsyncClient
     """What the channels send with."""
     channels: dict[str, Channel]
@@ -165,6 +171,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     engine = make_engine(policy, settings, windows, metrics, actions.geo, journal)
     if history is not None:
         history.take_engine(engine, site_of(policy))
+    source_store, rejected = SourceStore(redis, now), RejectedRecords(redis, now)
     world = AppWorld(
         settings=settings,
         version=found_version,
@@ -192,6 +199,8 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             lambda: store.current.status_page,
             actions.maintenance.upcoming,
         ),
+        sources=Sources(source_store, rejected, lambda: world.engine.secrets, metrics),
+        reingest=Reingest(source_store, rejected, lambda batch: world.engine.process(batch), now, metrics),
         http=http,
         channels=channels,
         now=now,

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from app.auth import Caller, Role, authenticate
 from app.ingest import openapi
 from app.ingest.body import WIRE_LIMIT_BYTES, BodyTooLarge, read_body
+from app.ingest.decode import Decoded
 from app.ingest.formats.registry import AUTO, parser_for
 from app.ingest.gate import Gate, Overloaded, Slot
 from app.ingest.incoming import Incoming, Prepared
@@ -76,20 +77,29 @@ async def _take(request: Request, kind: str, format_name: str | None) -> Respons
         answer = await _count(request, caller, kind, format_name)
     except BodyTooLarge as error:
         metrics.events_rejected.labels("too_large").inc()
+        _note_refused(request, caller, kind, "the body is too large")
         return problem(413, str(error))
     except DecodeError as error:
         metrics.events_rejected.labels("undecodable").inc()
+        _note_refused(request, caller, kind, str(error))
         return problem(422, str(error))
     except Overloaded:
         metrics.events_rejected.labels("overloaded").inc()
+        _note_refused(request, caller, kind, "too much was under way", is_ours=True)
         return _try_again("More events are under way than this process can hold; try again.")
     except StorageError:
         metrics.storage_errors.labels("ingest").inc()
+        _note_refused(request, caller, kind, "storage did not answer", is_ours=True)
         return _try_again("Storage does not answer; nothing was counted; try again.")
     except ClientDisconnect:
         return Response(status_code=400)
     metrics.ingest_duration.observe(time.perf_counter() - started)
     return answer
+
+
+def _note_refused(request: Request, caller: Caller, kind: str, reason: str, *, is_ours: bool = False) -> None:
+    world: AppWorld = request.app.state.world
+    world.sources.note_refused(caller.token_id, kind, reason, world.now(), is_ours=is_ours)
 
 
 async def _count(request: Request, caller: Caller, kind: str, format_name: str | None) -> Response:
@@ -119,11 +129,12 @@ async def _answer(world: "AppWorld", incoming: Incoming, prepared: Prepared) -> 
     decoded, metrics = prepared.decoded, world.metrics
     rejected = len(decoded.rejected)
     errors: list[dict[str, int | str]] = [
-        {"index": index, "error": error} for index, error in decoded.rejected[:ERRORS_SHOWN]
+        {"index": set_aside.index, "error": set_aside.reason} for set_aside in decoded.rejected[:ERRORS_SHOWN]
     ]
     if rejected:
         metrics.events_rejected.labels("undecodable").inc(rejected)
     if rejected and not decoded.events:
+        _note(world, incoming, decoded)
         detail = f"None of the {rejected} records could be decoded."
         return problem(422, detail, accepted=0, rejected=rejected, duplicate=False, errors=errors)
     accepted, is_duplicate = len(decoded.events), False
@@ -148,8 +159,21 @@ async def _answer(world: "AppWorld", incoming: Incoming, prepared: Prepared) -> 
             metrics.events_ingested.labels(incoming.kind).inc(accepted)
             if last is not None:
                 metrics.ingest_lag.set((incoming.received_ms - last) / 1000)
+    _note(world, incoming, decoded, is_duplicate=is_duplicate)
     body = msgspec.json.encode(Answer(accepted, rejected, is_duplicate, errors))
     return Response(body, media_type="application/json")
+
+
+def _note(world: "AppWorld", incoming: Incoming, decoded: Decoded, *, is_duplicate: bool = False) -> None:
+    named = incoming.format_name
+    world.sources.note(
+        incoming.source,
+        incoming.kind,
+        decoded,
+        incoming.received_ms,
+        duplicate=is_duplicate,
+        format_name=named,
+    )
 
 
 async def _arrival(request: Request, slot: Slot) -> bytes:
