@@ -22,7 +22,6 @@ from app.journal.journal import Journal
 from app.log import configure_logging
 from app.problems import install_problem_handlers
 from app.settings import Settings, load_settings
-from app.sources.watch import SourceWatch
 from app.tokens import TokenRefresher, ensure_tokens
 from app.world import AppWorld, build_world
 from detectors.errors import StorageError
@@ -160,15 +159,6 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
     )
     checks = Checks(world.redis, world.responder, world.settings.shards, world.now)
     dead_man = DeadMan(world.redis, lambda: world.policy.current.dead_man, checks, world.metrics)
-    watch = SourceWatch(
-        world.sources.store,
-        world.sources.rejected,
-        lambda: world.engine.windows,
-        lambda: world.policy.current,
-        lambda: world.tokens.names(world.now()),
-        world.now,
-        world.metrics,
-    )
     jobs: dict[str, Job] = {
         "follower": follow,
         "policy": _every(POLICY_LOOK_S, watch_policy),
@@ -178,7 +168,7 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
         "dead_man": dead_man.run,
         "digests": _every(DIGESTS_LOOK_S, digest_look(world)),
         "sources": world.sources.run,
-        "source_watch": watch.run,
+        "source_watch": world.source_watch.run,
         "responder": world.responder.run,
         "investigator": world.investigator.run,
     }

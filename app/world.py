@@ -39,6 +39,7 @@ from app.sources.reingest import Reingest
 from app.sources.rejected import RejectedRecords
 from app.sources.sources import Sources
 from app.sources.store import SourceStore
+from app.sources.watch import SourceWatch
 from app.status_feed import StatusFeed
 from app.tokens import TokenStore
 from detectors.addresses import Networks
@@ -77,6 +78,7 @@ class AppWorld:
     journal: Journal | None
     status: StatusFeed
     sources: Sources
+    source_watch: SourceWatch
     reingest: Reingest
     http: httpx.AsyncClient
     """What the channels send with."""
@@ -172,6 +174,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     if history is not None:
         history.take_engine(engine, site_of(policy))
     source_store, rejected = SourceStore(redis, now), RejectedRecords(redis, now)
+    tokens = TokenTable(settings)
     world = AppWorld(
         settings=settings,
         version=found_version,
@@ -189,7 +192,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             now,
             on_storage_error=lambda: metrics.count("storage_errors", where="follower"),
         ),
-        tokens=TokenTable(settings),
+        tokens=tokens,
         token_store=TokenStore(redis, now),
         metrics=metrics,
         journal=journal,
@@ -200,6 +203,10 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             actions.maintenance.upcoming,
         ),
         sources=Sources(source_store, rejected, lambda: world.engine.secrets, metrics),
+        source_watch=SourceWatch(
+            *(source_store, rejected, windows, lambda: store.current, lambda: tokens.names(now())),
+            *(now, metrics),
+        ),
         reingest=Reingest(source_store, rejected, lambda batch: world.engine.process(batch), now, metrics),
         http=http,
         channels=channels,

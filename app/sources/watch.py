@@ -46,7 +46,7 @@ class SourceWatch:
         self,
         store: SourceStore,
         rejected: RejectedRecords,
-        windows: Callable[[], Windows],
+        windows: Windows,
         policy: Callable[[], Policy],
         names: Callable[[], Mapping[str, str]],
         now: Callable[[], int],
@@ -148,7 +148,7 @@ class SourceWatch:
         return Evidence(source.useless_last, source.useless_last, matched, record=record)
 
     async def _begin(self, rule: Rule, source: Source, told: Told) -> None:
-        await self._windows().report(self._named(rule, source), source.id, told=told)
+        await self._windows.report(self._named(rule, source), source.id, told=told)
         log.warning("source_went_dark", rule=rule.name, source=source.id)
 
     async def _end(self, name: str, source: Source, since: int, is_told: bool) -> None:
@@ -156,7 +156,7 @@ class SourceWatch:
         if is_told:
             rule = self._named(self._policy().rule(name) or DEFAULTS[name], source)
             told = Told(first_at=since, at=self._now(), recovered=True)
-            await self._windows().report(rule, source.id, told=told)
+            await self._windows.report(rule, source.id, told=told)
         state = name.removeprefix("source_")
         await self._store.flag(source.id, {f"{state}_since": None, f"{state}_told": None})
         log.info("source_is_well", rule=name, source=source.id)

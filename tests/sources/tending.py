@@ -58,12 +58,17 @@ class Tending:
         self.metrics = Metrics()
         self.store = SourceStore(self.redis, self.now)
         self.rejected = RejectedRecords(self.redis, self.now)
-        self.sources = Sources(self.store, self.rejected, finder, self.metrics)
+        self.seconds = [0.0]
+        """What the clock of the flush says, one look after the other; the last one stays."""
+        self.sources = Sources(self.store, self.rejected, finder, self.metrics, self.clock)
         windows = Windows(self.redis)
         self.watch = SourceWatch(
-            *(self.store, self.rejected, lambda: windows, lambda: self.policy, lambda: self.names),
+            *(self.store, self.rejected, windows, lambda: self.policy, lambda: self.names),
             *(self.now, self.metrics),
         )
+
+    def clock(self) -> float:
+        return self.seconds.pop(0) if len(self.seconds) > 1 else self.seconds[0]
 
     def now(self) -> int:
         return self.ms

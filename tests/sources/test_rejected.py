@@ -179,6 +179,14 @@ async def test_a_flood_waits_its_turn_and_what_has_no_room_is_counted(
     assert await records(tending, source=EVENTS) != []
 
 
+async def test_records_that_take_long_to_mask_wait_for_the_next_second(tending: Tending):
+    tending.seconds = [0.0, 0.001, 0.002, 1.0]
+    await tending.send(refused(b"a", b"b", b"c", b"d", b"e"))
+    assert await records(tending) == ["c", "b", "a"]
+    await tending.sources.flush()
+    assert await records(tending) == ["e", "d", "c", "b", "a"]
+
+
 async def test_of_a_body_with_too_many_the_last_are_kept(tending: Tending):
     tending.sources.note(TOKEN, "events", refused(*(b"%d" % n for n in range(3_000))), NOON)
     for _ in range(30):
