@@ -204,7 +204,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         ),
         sources=Sources(source_store, rejected, lambda: world.engine.secrets, metrics),
         source_watch=SourceWatch(
-            *(source_store, rejected, windows, lambda: store.current, lambda: tokens.names(now())),
+            *(source_store, rejected, windows, lambda: store.current, tokens.names),
             *(now, metrics),
         ),
         reingest=Reingest(source_store, rejected, lambda batch: world.engine.process(batch), now, metrics),

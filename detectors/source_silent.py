@@ -35,7 +35,7 @@ class SourceSilent:
         phrase="{subject} has sent nothing",
         what=(
             "A source of logs has fallen silent for longer than is its own habit: the shipper has stopped, its "
-            "token was revoked, or somebody who got in has turned logging off. The threshold says how many times "
+            "token has expired, or somebody who got in has turned logging off. The threshold says how many times "
             "its longest pause of the last seven days, the window how long at least. It says nothing of a source "
             "that is less than a day old, and nothing of a time in which Bartizan itself did not listen. The first "
             "request that comes says that it is over."

@@ -42,7 +42,7 @@ class SourceModel(Output):
     id: str
     token_id: str
     token_name: str | None
-    """Null: the token has ended."""
+    """Null: the token was revoked."""
     kind: str
     state: str
     """`ok`, `silent`, `unreadable`."""
@@ -77,7 +77,7 @@ async def list_sources(
 ) -> Page[SourceModel]:
     """Every source that sent something in the last 30 days, in order of id."""
     sources = [one for one in await world.sources.store.all() if cursor is None or one.id > cursor]
-    names = world.tokens.names(world.now())
+    names = world.tokens.names()
     items = [await _model(world, one, names.get(one.token_id)) for one in sources[:limit]]
     return Page(items=items, next_cursor=items[-1].id if len(sources) > limit else None)
 

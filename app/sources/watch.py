@@ -52,7 +52,7 @@ class SourceWatch:
         now: Callable[[], int],
         metrics: Metrics,
     ) -> None:
-        """`names`: those of all valid tokens, by id. A source whose token has ended is not called silent."""
+        """`names`: those of all tokens that nobody has revoked, by id. Who has no name any more is not missed."""
         self._store = store
         self._rejected = rejected
         self._windows = windows

@@ -227,7 +227,7 @@ class TestSilent:
         await settled.look()
         assert await settled.told() == [(SILENT, False)]
 
-    async def test_a_token_that_has_ended_is_not_missed(self, settled: Tending):
+    async def test_whose_token_was_revoked_is_not_missed(self, settled: Tending):
         settled.names.clear()
         await settled.pass_time(5 * HOUR)
         await settled.look()
@@ -266,6 +266,30 @@ class TestSilent:
         await settled.look()
         assert len(await settled.told()) == 2
         assert len(await incidents(redis, settled)) == 1
+
+
+async def test_whatever_the_policy_has_follow_it_works(redis: Redis, tending: Tending):
+    actions = "[alert_admin, create_incident, create_incident_immediate, investigate]"
+    tending.policy = load_policy(
+        f"incident_detection: {{source_unreadable: {{threshold: 10, action: {actions}}}}}", "test"
+    )
+    await TestUnreadable.go_dark(tending)
+    world = World.make(redis, tending.now)
+    await Responder(world).drain()
+    [incident] = (await world.incidents.page())[0]
+    entries = await world.timeline.page(incident.id)
+    assert "action_failed" not in str(entries)
+    assert "investigat" in str(entries)
+
+
+async def test_a_rule_that_only_observes_opens_nothing(redis: Redis, tending: Tending):
+    tending.policy = load_policy("incident_detection: {source_unreadable: {mode: observe}}", "test")
+    await TestUnreadable.go_dark(tending)
+    assert await incidents(redis, tending) == []
+    assert [one.rule for one in (await World.make(redis, tending.now).observed.page())[0]] == [UNREADABLE]
+    await tending.send(batch(good=1))
+    await tending.look()
+    assert await incidents(redis, tending) == []
 
 
 async def test_of_several_processes_one_looks(redis: Redis, tending: Tending):
