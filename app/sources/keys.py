@@ -6,7 +6,6 @@
 | `bartizan:{act}:source:SOURCE` | hash | 30 days after its last request | one per source |
 | `bartizan:{act}:source:SOURCE:DAY` | hash, sums | 30 days after its last request of that day | 40 fields |
 | `bartizan:{act}:sources:heard` | hash: since when somebody listens | none | one |
-| `bartizan:{act}:sources:turn` | string | 4 s | one |
 | `bartizan:{act}:rejected` | hash, id to JSON | 24 hours after the newest | 16 MiB, 1,000 per source, 24 hours |
 | `bartizan:{act}:rejected:order` | sorted set, `TIME:ID` by text | 24 hours after the newest | one per record |
 | `bartizan:{act}:rejected:names` | sorted set, id by text | 24 hours after the newest | one per record |

@@ -93,6 +93,7 @@ class SourceStore:
         self._redis = redis
         self._now = now
         self._note = load_script(redis, "note_source")
+        self._listen = load_script(redis, "listen")
 
     async def apply(self, tallies: Mapping[str, Tally]) -> None:
         """Adds what this process has seen. After a failure some of it may have been added."""
@@ -108,20 +109,11 @@ class SourceStore:
                     await self._note(keys=keys, args=_arguments(source, tally), client=pipe)
                 await pipe.execute()
 
-    async def listen(self) -> int:
-        """Says that somebody listens now; gives since when without a break. Called every few seconds."""
-        key, now = sources_key("heard"), self._now()
+    async def listen(self, turn_ms: int = 0) -> int | None:
+        """Says that somebody listens now; gives since when without a break, None where somebody said so just before."""
         with storage_errors("listening to sources"):
-            heard_at, since = await self._redis.hmget(key, ["heard_at", "since"])
-            is_unbroken = since is not None and heard_at is not None and now - int(heard_at) <= DEAF_MS
-            began = int(since) if is_unbroken and since is not None else now
-            await self._redis.hset(key, items=["heard_at", now, "since", began])
-        return began
-
-    async def take_turn(self, ttl_ms: int) -> bool:
-        """Whether it is for this process to look at the sources now."""
-        with storage_errors("looking at sources"):
-            return bool(await self._redis.set(sources_key("turn"), b"1", px=ttl_ms, nx=True))
+            since: Any = await self._listen(keys=[sources_key("heard")], args=[self._now(), turn_ms, DEAF_MS])
+        return None if since < 0 else int(since)
 
     async def forget(self) -> None:
         """Lets go of the names of sources whose items have expired."""

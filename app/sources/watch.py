@@ -74,9 +74,9 @@ class SourceWatch:
 
     async def look(self) -> bool:
         """Judges every source, if it is this process's turn; says whether it was. Raises: StorageError."""
-        if not await self._store.take_turn(TURN_MS):
+        since = await self._store.listen(TURN_MS)
+        if since is None:
             return False
-        since = await self._store.listen()
         sources = await self._store.all()
         for source in sources:
             await self._look_whether_silent(source, since)

@@ -74,24 +74,22 @@ def world_of(app: FastAPI) -> AppWorld:
     return world
 
 
-async def judged(app: FastAPI, redis: Redis) -> None:
+async def judged(app: FastAPI) -> None:
     """The look at the sources, and the findings that follow."""
-    await redis.delete("bartizan:{act}:sources:turn")
-    await world_of(app).source_watch.look()
+    assert await world_of(app).source_watch.look()
     await world_of(app).responder.drain()
 
 
 async def test_a_format_nobody_reads_is_an_incident_and_its_records_count_after_the_fix(
     app: FastAPI,
     client: httpx.AsyncClient,
-    redis: Redis,
     clock: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for _ in range(2):
         assert await send(client, app, 50) == 422
         clock[0] += MINUTE
-        await judged(app, redis)
+        await judged(app)
     [source] = await get(client, "sources")
     assert (source["kind"], source["state"], source["useless"]) == ("raw", "unreadable", 100)
     assert source["today"]["reasons"] == {"not a line of the format combined": 100}
@@ -113,8 +111,9 @@ async def test_a_format_nobody_reads_is_an_incident_and_its_records_count_after_
     await world_of(app).responder.drain()
     assert "203.0.113.9" in [block["value"] for block in await get(client, "blocks")]
 
+    clock[0] += MINUTE
     assert await send(client, app, 10) == 200
-    await judged(app, redis)
+    await judged(app)
     states = {one["rule"]: one["status"] for one in await get(client, "incidents")}
     assert states["source_unreadable"] == "resolved"
     assert [one["state"] for one in await get(client, "sources")] == ["ok"]

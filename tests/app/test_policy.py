@@ -210,7 +210,7 @@ def test_every_mistake_in_a_rule_names_its_key_and_line(body: str, line: int, wo
         ("incident_detection: {source_unreadable: {action: block_ip}}\n", "is about who sends the logs"),
         ("security_alerts: {auth_failures: {group_by: [ip, source]}}\n", "no event names the source"),
         ("security_alerts: {auth_failures: {distinct: source}}\n", "no event names the source"),
-        ("rules: {abc: {where: {status: 200}, threshold: 1/m, distinct: source, action: alert_admin}}\n", "abc.distinct: unknown field"),
+        ("rules: {abc: {where: {status: 200}, threshold: 1/m, distinct: source}}\n", "abc.distinct: unknown field"),
         ("health_check: {endpoint: ftp://x}\n", "health_check.endpoint: 'ftp://x' is neither"),
         ("health_check: {endpoint: /h, interval: 1s, timeout: 2s}\n", "timeout: must not be longer"),
         ("incident_detection: {high_error_rate: {threshold: 10}}\n", "'10' is not a whole percentage"),

@@ -79,8 +79,11 @@ class Tending:
         await self.sources.flush()
 
     async def look(self) -> None:
-        """It is this process's turn."""
-        await self.redis.delete("bartizan:{act}:sources:turn")
+        """It is this process's turn: the last one was as long ago as usual, or longer."""
+        heard_at = await self.redis.hget(sources_key("heard"), "heard_at")
+        if heard_at is not None:
+            usual = min(int(heard_at), self.ms - LOOK_MS)
+            await self.redis.hset(sources_key("heard"), "heard_at", str(usual))
         assert await self.watch.look()
 
     async def pass_time(self, ms: int) -> None:

@@ -156,3 +156,30 @@ async def test_what_is_missing_shows_in_the_metrics(tending: Tending):
     value = tending.metrics.registry.get_sample_value
     for name in ("client_ip", "status"):
         assert value("bartizan_events_missing_total", {"field": name}) == 2
+
+
+async def test_of_many_who_listen_one_has_the_turn(redis: Redis, tending: Tending):
+    others = [Tending(redis) for _ in range(100)]
+    said = await asyncio.gather(*(one.store.listen(turn_ms=4 * SECOND) for one in others))
+    assert sorted(said, key=str) == [NOON, *[None] * 99]
+    tending.ms += 4 * SECOND
+    assert await tending.store.listen(turn_ms=4 * SECOND) == NOON
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "since"),
+    [
+        (3_999, None),
+        (4_000, 0),
+        (MINUTE, 0),
+        (MINUTE + 1, MINUTE + 1),
+        (-1, None),
+        (-MINUTE + 1, None),
+        (-MINUTE - 1, -MINUTE - 1),
+    ],
+)
+async def test_since_when_somebody_listens(tending: Tending, after_ms: int, since: int | None):
+    await tending.store.listen(turn_ms=4 * SECOND)
+    tending.ms += after_ms
+    said = await tending.store.listen(turn_ms=4 * SECOND)
+    assert said == (None if since is None else NOON + since)
