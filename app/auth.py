@@ -15,6 +15,10 @@ from app.settings import Settings
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="bartizan"'}
 LONGEST_HEADER = 1024
 """Ours are 60 characters; hashing more than this is only work for an attacker to give away."""
+IN_URL = "bartizan.in_url"
+"""The key of an ASGI scope under which a token stands that came in the URL (ingest/path_key.py)."""
+TOKEN_HEADERS = ("x-api-key", "dd-api-key", "x-amz-firehose-access-key")
+"""Headers that hold nothing but a token. Source: Datadog's and Amazon Data Firehose's HTTP log intakes."""
 WEAK_LENGTH = 20
 """Tokens set from outside that are shorter are warned about: they can be guessed."""
 
@@ -107,7 +111,8 @@ def read_credentials(headers: Mapping[str, str]) -> list[str]:
     """Every secret a request offers, best first.
 
     Takes `Authorization: Bearer T`, `Basic any:T` and `T:`, `Splunk T`, `ApiKey T`, `ApiKey base64(id:T)`,
-    and `X-Api-Key: T`: shippers can send nothing else. Anything malformed offers nothing.
+    and `X-Api-Key: T`, `DD-API-KEY: T`, `X-Amz-Firehose-Access-Key: T`: shippers can send nothing else. Anything
+    malformed offers nothing.
     """
     found: list[str] = []
     header = headers.get("authorization", "")
@@ -123,9 +128,10 @@ def read_credentials(headers: Mapping[str, str]) -> list[str]:
             case "apikey":
                 found.append(value)
                 found.append(_decode_pair(value)[2])
-    key = headers.get("x-api-key", "")
-    if len(key) <= LONGEST_HEADER:
-        found.append(key.strip())
+    for name in TOKEN_HEADERS:
+        key = headers.get(name, "")
+        if len(key) <= LONGEST_HEADER:
+            found.append(key.strip())
     return [secret for secret in found if secret]
 
 
@@ -136,18 +142,27 @@ def _decode_pair(value: str) -> tuple[str, str, str]:
         return "", "", ""
 
 
+def offered_by(connection: HTTPConnection) -> list[str]:
+    """Every secret that a request offers in its headers or its URL."""
+    in_url = connection.scope.get(IN_URL)
+    return [*read_credentials(connection.headers), *([in_url] if in_url else [])]
+
+
 def authenticate(connection: HTTPConnection, needed: Iterable[Role]) -> Caller:
     """The caller of this request, who may do at least one of what is needed.
 
+    A token in the URL is taken only if it may do nothing but ingest: URLs end up in the logs of proxies.
     Raises: ProblemError 401 without a valid token, 403 with one of the wrong role.
     """
     world = connection.app.state.world
-    now_ms = world.now()
-    offered = read_credentials(connection.headers)
+    now_ms, in_url = world.now(), connection.scope.get(IN_URL)
+    offered = offered_by(connection)
     for secret in offered:
         caller: Caller | None = world.tokens.find(secret, now_ms)
         if caller is None:
             continue
+        if secret == in_url and caller.role is not Role.INGEST:
+            raise ProblemError(403, "Only a token of the role ingest may stand in a URL.")
         if any(is_allowed(caller.role, role) for role in needed):
             return caller
         roles = " or ".join(role.value for role in needed)

@@ -18,6 +18,7 @@ from app.digests import LOOK_S as DIGESTS_LOOK_S
 from app.digests import digest_look
 from app.embedded_redis import EmbeddedRedis, embedded
 from app.health_check import HealthChecker, wait_for_stop
+from app.ingest.path_key import PathKey
 from app.journal.journal import Journal
 from app.log import configure_logging
 from app.problems import install_problem_handlers
@@ -69,6 +70,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock_ms) ->
         redoc_url=None,
     )
     app.state.world = world
+    app.add_middleware(PathKey)
     install_problem_handlers(app)
     for router in (ingest, lookup, admin, health, status):
         app.include_router(router)

@@ -21,6 +21,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from actions.delivery.channel_health import ChannelHealth
+from app.ingest.shippers.registry import NAMES as SHIPPERS
 from detectors.defaults import DEFAULTS
 from detectors.finding import Action, Mode
 from detectors.roster import DETECTORS, OWN_RULES
@@ -37,7 +38,7 @@ BLOCK_OUTCOMES = (
 )
 BOT_CHECKS = ("yes", "no", "unanswered", "not_asked")
 INCIDENT_RESULTS = ("opened", "joined", "recovered", "reopened")
-KINDS = ("events", "raw")
+KINDS = ("events", "raw", *SHIPPERS)
 JOURNAL_RESULTS = ("written", "queue_full", "disk", "unreadable")
 LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
 REJECTIONS = ("undecodable", "too_large", "unauthorized", "overloaded", "storage")

@@ -52,6 +52,8 @@ class Decoded:
     rejected: list[Rejected] = field(default_factory=list)
     read_as: str = ""
     """See `Batch.read_as`."""
+    notes: object = None
+    """What the reader of a shipper's protocol notes for its answer."""
 
 
 def decode_events(body: bytes, received_ms: int) -> Decoded:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -11,7 +12,6 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from app.ingest.formats import registry
-from app.ingest.formats.registry import Format
 from app.main import create_app
 from app.policies.policy import default_text
 from app.settings import Settings
@@ -21,7 +21,6 @@ from detectors.event import Event
 NOON = 1_795_003_200_000
 SECOND, MINUTE = 1_000, 60_000
 INGEST, ADMIN = "ingest-token-for-tests-0123456789", "admin-token-for-tests-0123456789"
-NEW_FORMAT = "wall 203.0.113.9 refused\n"
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def token(secret: str) -> dict[str, str]:
 
 async def send(client: httpx.AsyncClient, app: FastAPI, lines: int) -> int:
     body = "".join(f"wall 203.0.113.9 refused {number}\n" for number in range(lines))
-    answer = await client.post("/raw?format=combined", content=body, headers=token(INGEST))
+    answer = await client.post("/raw?format=sshd", content=body, headers=token(INGEST))
     await world_of(app).sources.flush()
     return answer.status_code
 
@@ -92,7 +91,7 @@ async def test_a_format_nobody_reads_is_an_incident_and_its_records_count_after_
         await judged(app)
     [source] = await get(client, "sources")
     assert (source["kind"], source["state"], source["useless"]) == ("raw", "unreadable", 100)
-    assert source["today"]["reasons"] == {"not a line of the format combined": 100}
+    assert source["today"]["reasons"] == {"not a line of the format sshd": 100}
     [incident] = await get(client, "incidents")
     assert (incident["rule"], incident["severity"], incident["subject"]) == (
         "source_unreadable",
@@ -104,8 +103,7 @@ async def test_a_format_nobody_reads_is_an_incident_and_its_records_count_after_
     def parse(line: str, _received_ms: int) -> Event | None:
         return Event(client_ip=line.split()[1], status=401) if line.startswith("wall ") else None
 
-    monkeypatch.setattr(registry, "FORMATS", (Format("combined", parse),))
-    monkeypatch.setattr(registry.combined, "NAME", "another")
+    monkeypatch.setattr(registry, "FORMATS", (SimpleNamespace(name="sshd", parse=parse),))
     answer = await client.post("/admin/rejected/reingest", json={}, headers=token(ADMIN))
     assert answer.json() == {"accepted": 100, "rejected": 0, "duplicates": 0, "next_cursor": None}
     await world_of(app).responder.drain()

@@ -1,0 +1,28 @@
+"""A token in front of the path, `/k/TOKEN/...`, for senders that can set a URL and no header.
+
+systemd-journal-upload, and Vercel and Logpush without custom headers, are such senders.
+"""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.auth import IN_URL, LONGEST_HEADER
+
+PREFIX = "/k/"
+
+
+class PathKey:
+    """Takes the token out of the path before anybody else sees it, the access log included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on as if it had come without the prefix."""
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            token, slash, rest = scope["path"].removeprefix(PREFIX).partition("/")
+            # In place: whoever made the scope logs it later on.
+            scope["path"] = slash + rest if slash else "/"
+            scope["raw_path"] = scope["path"].encode("utf-8", "surrogateescape")
+            if len(token) <= LONGEST_HEADER:
+                scope[IN_URL] = token
+        await self.app(scope, receive, send)

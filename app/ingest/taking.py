@@ -1,0 +1,303 @@
+"""The way of every request that brings events, whatever its protocol: who sends it, its body, its records, the answer.
+
+Success means counted. "Try again" is 503 with Retry-After and never 429 (Fluentd drops on it) or 500.
+The answer comes within 2 seconds of the body's last byte. Work that takes longer goes on beside it: the sender is told
+to try again, and its retry, which is the same body, is answered from what the work brought. So nothing is counted
+twice, and nothing is lost even where the sender gives up.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from app.auth import Caller, Role, authenticate, offered_by
+from app.ingest.body import WIRE_LIMIT_BYTES, BodyTooLarge, read_body
+from app.ingest.decode import Decoded
+from app.ingest.gate import Gate, Overloaded, Slot
+from app.ingest.incoming import INLINE_BYTES, Unpacked, unpack, unpack_quickly
+from app.ingest.shippers.shipper import Forbidden, Head, Outcome, Refusal, Shipper
+from app.problems import RETRY_AFTER_S, ProblemError
+from detectors.errors import DecodeError, StorageError
+from detectors.event import Batch
+from detectors.timestamps import parse_time
+
+if TYPE_CHECKING:
+    from app.world import AppWorld
+
+BODY_TIMEOUT_S = 60
+"""For the whole body to arrive: the client timeout of Vector, Fluent Bit and Fluentd."""
+ANSWER_S = 1.0
+"""From the last byte of a body until its sender is told something: nobody waits for 2 s, however busy the process is.
+The shortest client timeout is 10 s (OpenTelemetry SDKs)."""
+COUNTED_AT_ONCE = 8
+"""Requests in the engine at a time, first come, first served. More make nothing faster, and each holds a connection."""
+REMEMBERED = 256
+REMEMBERED_BYTES = 64 * 1024 * 1024
+"""Answers that came too late for their request, kept for its retry: so many, and of so many bytes together."""
+RETRY_HEADERS = {"Retry-After": str(RETRY_AFTER_S)}
+"""For an answer that says "try again"."""
+
+_INGEST = (Role.INGEST,)
+_REASONS = {
+    Refusal.ANONYMOUS: "unauthorized", Refusal.UNKNOWN_CALLER: "unauthorized", Refusal.WRONG_ROLE: "unauthorized",
+    Refusal.FORBIDDEN: "unauthorized", Refusal.TOO_LARGE: "too_large", Refusal.UNDECODABLE: "undecodable",
+    Refusal.TRY_AGAIN: "overloaded",
+}  # fmt: skip
+"""The metric's word for each refusal."""
+
+_BUSY = "More is under way than this process can take on; nothing was counted; send it again."
+_AWAY = "Storage does not answer; nothing was counted; send it again."
+_LATE = "The body is still being counted; send it again to hear what came of it. It is not counted twice."
+
+log = structlog.get_logger(__name__)
+
+
+class Refused(Exception):
+    """The request is not taken."""
+
+    def __init__(self, refusal: Refusal, detail: str) -> None:
+        super().__init__(detail)
+        self.refusal = refusal
+        self.detail = detail
+
+
+async def take(request: Request, shipper: Shipper) -> Response:
+    """The answer to one request of this protocol, whatever is wrong with it."""
+    intake = intake_of(request)
+    head = head_of(request, intake.world.now())
+    caller = None
+    try:
+        caller = identify(request)
+        return await intake.take(request, shipper, head, caller)
+    except Refused as refused:
+        intake.world.metrics.events_rejected.labels(_REASONS[refused.refusal]).inc()
+        if caller is not None:
+            is_ours = refused.refusal is Refusal.TRY_AGAIN
+            intake.world.sources.note_refused(
+                caller.token_id, shipper.name, refused.detail, head.received_ms, is_ours=is_ours
+            )
+        return shipper.refuse(refused.refusal, refused.detail, head)
+    except ClientDisconnect:
+        return Response(status_code=400)
+
+
+def head_of(request: Request, received_ms: int) -> Head:
+    """What this request says of its body."""
+    headers = {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(request.headers.raw)
+    }
+    return Head(request.url.path, request.query_params, headers, received_ms)
+
+
+def identify(request: Request) -> Caller:
+    """The sender. Raises: Refused."""
+    try:
+        return authenticate(request, _INGEST)
+    except ProblemError as error:
+        if error.status_code == 403:
+            refusal = Refusal.WRONG_ROLE
+        elif offered_by(request):
+            refusal = Refusal.UNKNOWN_CALLER
+        else:
+            refusal = Refusal.ANONYMOUS
+        raise Refused(refusal, str(error.detail)) from error
+
+
+def intake_of(request: Request) -> "Intake":
+    """This process's intake, made at its first request."""
+    state = request.app.state
+    if not hasattr(state, "intake"):
+        state.intake = Intake(state.world)
+    intake: Intake = state.intake
+    return intake
+
+
+class Work(NamedTuple):
+    """One body to be worked on."""
+
+    caller: Caller
+    shipper: Shipper
+    head: Head
+    data: bytes
+
+
+class Intake:
+    """Takes bodies for one process."""
+
+    def __init__(self, world: "AppWorld", gate: Gate | None = None) -> None:
+        self.world = world
+        self.gate = gate or Gate()
+        self._turns = asyncio.Semaphore(COUNTED_AT_ONCE)
+        self._one_large = asyncio.Lock()
+        """Two large bodies decoded at a time would both be late; one after the other, the first is not."""
+        self._under_way: dict[str, asyncio.Task[Response]] = {}
+        """Large bodies by their digest."""
+        self._late: OrderedDict[str, Response] = OrderedDict()
+        """What large bodies came to whose requests had been told to try again, by their digest."""
+        self._tasks: set[asyncio.Task[Response]] = set()
+
+    async def take(self, request: Request, shipper: Shipper, head: Head, caller: Caller) -> Response:
+        """Read, decode and count one body. Raises: Refused, ClientDisconnect."""
+        slot = Slot(self.gate)
+        begun = time.perf_counter()
+        is_handed_over = False
+        try:
+            with self._refusals():
+                shipper.check(head)
+                work = Work(caller, shipper, head, await _arrival(request, slot))
+                slot.queue(len(work.data), is_small=len(work.data) <= INLINE_BYTES)
+                unpacked = unpack_quickly(shipper, caller.token_id, work.data, head)
+                if unpacked is not None:
+                    slot.take(len(unpacked.body))
+                    async with asyncio.timeout(ANSWER_S):
+                        return await self._answer(work, unpacked, shipper.read(unpacked.body, head))
+            is_handed_over = True
+            return await self._in_time(work, slot)
+        finally:
+            if not is_handed_over:
+                slot.release()
+            self.world.metrics.ingest_duration.observe(time.perf_counter() - begun)
+
+    async def _in_time(self, work: Work, slot: Slot) -> Response:
+        """What a large body comes to. Raises: Refused, also where that takes too long; it then goes on by itself."""
+        task = asyncio.create_task(self._work_on(work, slot))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        done, _ = await asyncio.wait({task}, timeout=ANSWER_S)
+        if done:
+            return task.result()
+        task.add_done_callback(_look_at)
+        log.info("answered_before_counted", kind=work.shipper.name, size_bytes=len(work.data))
+        raise Refused(Refusal.TRY_AGAIN, _LATE)
+
+    async def _work_on(self, work: Work, slot: Slot) -> Response:
+        """Decompress, decode and count a large body, or wait for the same one that is under way."""
+        shipper, head, begun = work.shipper, work.head, time.perf_counter()
+        try:
+            with self._refusals():
+                async with self._one_large:
+                    unpacked = await asyncio.to_thread(unpack, shipper, work.caller.token_id, work.data, head)
+                slot.take(len(unpacked.body))
+                slot.queue(len(unpacked.body), is_small=False)
+                known = self._late.get(unpacked.digest)
+                if known is not None:
+                    return known
+                same = self._under_way.get(unpacked.digest)
+                if same is not None:
+                    return await asyncio.shield(same)
+                with self._known_as(unpacked.digest):
+                    async with self._one_large:
+                        reading = time.perf_counter()
+                        decoded = await asyncio.to_thread(shipper.read, unpacked.body, head)
+                    answer = await self._answer(work, unpacked, decoded)
+                self.gate.learn(len(unpacked.body), time.perf_counter() - reading)
+            if time.perf_counter() - begun > ANSWER_S:
+                self._remember(unpacked.digest, answer)
+            return answer
+        finally:
+            slot.release()
+
+    @contextmanager
+    def _known_as(self, digest: str) -> Iterator[None]:
+        """Lets a retry of this body find this task while it is under way."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - called by a task
+        self._under_way[digest] = task
+        try:
+            yield
+        finally:
+            del self._under_way[digest]
+
+    def _remember(self, digest: str, answer: Response) -> None:
+        self._late[digest] = answer
+        while len(self._late) > 1 and sum(len(a.body) for a in self._late.values()) > REMEMBERED_BYTES:
+            self._late.popitem(last=False)
+        while len(self._late) > REMEMBERED:
+            self._late.popitem(last=False)
+
+    async def _answer(self, work: Work, unpacked: Unpacked, decoded: Decoded) -> Response:
+        """Count what was decoded, and say so in the words of its protocol. Raises: StorageError."""
+        metrics, shipper = self.world.metrics, work.shipper
+        rejected, is_duplicate = decoded.rejected, False
+        if rejected:
+            metrics.events_rejected.labels("undecodable").inc(len(rejected))
+        if decoded.events:
+            is_single = len(decoded.events) + len(rejected) == 1 and not shipper.key(work.head)
+            is_duplicate = await self.count(
+                work.caller,
+                shipper.name,
+                decoded,
+                work.head.received_ms,
+                None if is_single else unpacked.digest,
+            )
+        self.world.sources.note(
+            *(work.caller.token_id, shipper.name, decoded, work.head.received_ms),
+            duplicate=is_duplicate,
+            format_name=shipper.line_format(work.head),
+        )
+        reasons = [(one.index, one.reason) for one in rejected]
+        outcome = Outcome(len(decoded.events), reasons, is_duplicate, decoded.notes)
+        if rejected and not decoded.events:
+            return shipper.nothing_readable(outcome, work.head)
+        return shipper.success(outcome, work.head)
+
+    async def count(
+        self, caller: Caller, kind: str, decoded: Decoded, received_ms: int, mark: str | None
+    ) -> bool:
+        """Count events; whether they had been counted before. Raises: StorageError.
+
+        `mark`: identifies them over retries. None for a single record without a name of its own: ten identical
+        one-line bodies can be ten real failures.
+        """
+        metrics, events = self.world.metrics, decoded.events
+        last = parse_time(events[-1].timestamp)
+        batch = Batch(events, decoded.records, received_ms, caller.token_id, mark, decoded.read_as)
+        try:
+            async with self._turns:
+                processed = await self.world.engine.process(batch)
+        except StorageError:
+            metrics.events_rejected.labels("storage").inc(len(events))
+            raise
+        metrics.batches.labels("duplicate" if processed.duplicate else "applied").inc()
+        if not processed.duplicate:
+            metrics.events_ingested.labels(kind).inc(len(events))
+            if last is not None:
+                metrics.ingest_lag.set((received_ms - last) / 1000)
+        return processed.duplicate
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Whatever keeps a body from being counted, as the reason for which it is refused."""
+        try:
+            yield
+        except BodyTooLarge as error:
+            raise Refused(Refusal.TOO_LARGE, str(error)) from error
+        except Forbidden as error:
+            raise Refused(Refusal.FORBIDDEN, str(error)) from error
+        except DecodeError as error:
+            raise Refused(Refusal.UNDECODABLE, str(error)) from error
+        except (Overloaded, TimeoutError) as error:
+            raise Refused(Refusal.TRY_AGAIN, _BUSY) from error
+        except StorageError as error:
+            self.world.metrics.storage_errors.labels("ingest").inc()
+            raise Refused(Refusal.TRY_AGAIN, _AWAY) from error
+
+
+async def _arrival(request: Request, slot: Slot) -> bytes:
+    """The body. Raises: BodyTooLarge, Overloaded; TimeoutError where it does not arrive in time."""
+    async with asyncio.timeout(BODY_TIMEOUT_S):
+        return await read_body(request, WIRE_LIMIT_BYTES, slot.take)
+
+
+def _look_at(task: asyncio.Task[Response]) -> None:
+    """The request is gone, so nobody else would ever look at the error."""
+    if not task.cancelled() and task.exception() is not None:
+        log.warning("late_body_not_counted", error=str(task.exception()))
