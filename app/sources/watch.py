@@ -102,9 +102,8 @@ class SourceWatch:
                 f"a request at {to_rfc3339(source.last_seen)}; its longest pause of seven days was {usual}"
             )
             evidence = Evidence(source.last_seen, source.last_seen, matched)
-            once = msgspec.structs.replace(
-                rule, threshold=1
-            )  # of one silence; the limit is said by its evidence
+            # It is one silence; what the limit was is said by the evidence.
+            once = msgspec.structs.replace(rule, threshold=1)
             await self._begin(once, source, Told(first_at=source.last_seen, at=now, evidence=(evidence,)))
         await self._flag(SILENT, source, source.last_seen, is_told=rule is not None)
 
@@ -117,7 +116,8 @@ class SourceWatch:
 
     async def _look_whether_unreadable(self, source: Source) -> None:
         rule, now = self._policy().rule(UNREADABLE), self._now()
-        if source.unreadable_since is not None and not source.useless:
+        if source.unreadable_since is not None and source.useless_since != source.unreadable_since:
+            # One came that could be used, whatever came after it.
             await self._end(UNREADABLE, source, source.unreadable_since, source.unreadable_told)
             return
         if source.unreadable_since is not None and (source.unreadable_told or rule is None):

@@ -103,6 +103,14 @@ class TestUnreadable:
         await self.go_dark(tending)
         assert await tending.told() == [(UNREADABLE, False)]
 
+    async def test_one_useful_record_ends_it_whatever_comes_after(self, tending: Tending):
+        await self.go_dark(tending)
+        await tending.send(batch(good=1))
+        await tending.pass_time(SECOND)
+        await tending.send(batch(useless=50))
+        await tending.look()
+        assert await tending.told() == [(UNREADABLE, False), (UNREADABLE, True)]
+
     async def test_refused_bodies_count_unless_they_were_our_fault(self, tending: Tending):
         for is_ours, told in ((True, []), (False, [(UNREADABLE, False)])):
             for _ in range(100):
