@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -12,6 +11,7 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 
 from app.ingest.formats import registry
+from app.ingest.formats.format import Format
 from app.main import create_app
 from app.policies.policy import default_text
 from app.settings import Settings
@@ -103,7 +103,7 @@ async def test_a_format_nobody_reads_is_an_incident_and_its_records_count_after_
     def parse(line: str, _received_ms: int) -> Event | None:
         return Event(client_ip=line.split()[1], status=401) if line.startswith("wall ") else None
 
-    monkeypatch.setattr(registry, "FORMATS", (SimpleNamespace(name="sshd", parse=parse),))
+    monkeypatch.setattr(registry, "FORMATS", (Format("sshd", "a wall's own", "made up", parse),))
     answer = await client.post("/admin/rejected/reingest", json={}, headers=token(ADMIN))
     assert answer.json() == {"accepted": 100, "rejected": 0, "duplicates": 0, "next_cursor": None}
     await world_of(app).responder.drain()

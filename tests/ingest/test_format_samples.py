@@ -24,6 +24,10 @@ NOW = 1_795_435_200_000
 """2026-11-23T12:00:00Z"""
 SAMPLES = samples()
 IDS = [f"{each.format}-{number}" for number, each in enumerate(SAMPLES)]
+ACCESS_LOGS = ("aws_alb", "caddy_console", "envoy", "haproxy", "iis")
+REQUESTS = [
+    each for each in SAMPLES if each.format in ACCESS_LOGS and each.kind == "event" and not each.is_forged
+]
 LOGINS = [each for each in SAMPLES if each.kind in ("failure", "success")]
 TABLES = [each for each in LINES if each.name not in ("combined", "sshd", "nginx_error")]
 SCANNER = Scanner(load_patterns("attacks"))
@@ -126,10 +130,10 @@ def test_a_refused_login_counts_and_nothing_else_does(sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("name", [each.name for each in TABLES])
-def test_every_format_has_samples_of_logins_and_of_forgery(name: str) -> None:
+def test_every_format_has_samples_of_what_it_is_for_and_of_forgery(name: str) -> None:
     own = [each for each in SAMPLES if each.format == name]
     assert any(each.kind == "failure" or each.fields.get("status") == "401" for each in own)
-    assert any(each.kind == "plain" for each in own)
+    assert any(each.kind == "plain" or (name in ACCESS_LOGS and each.kind == "none") for each in own)
     assert any(each.is_forged for each in own), "no sample in which an attacker names another address"
 
 
@@ -182,7 +186,35 @@ def test_no_line_makes_a_format_fail(one: Sample, other: Sample, begin: int, end
     map_record({"message": line}, NOW)
 
 
-@pytest.mark.parametrize("sample", LOGINS, ids=[f"{s.format}-{n}" for n, s in enumerate(LOGINS)])
+ESCAPES = {
+    "iis": lambda text: text.replace(" ", "+"),
+    "caddy_console": lambda text: json.dumps(text)[1:-1],
+    "haproxy": lambda text: text.replace('"', "#22").replace("{", "#7B").replace("}", "#7D"),
+}
+"""What the programs do with the words of a client; the others write them as they are."""
+
+
+@pytest.mark.parametrize("sample", REQUESTS, ids=[f"{s.format}-{n}" for n, s in enumerate(REQUESTS)])
+def test_a_request_cannot_speak_for_another_address(sample: Sample) -> None:
+    """The rest of any line of the format, about another address, as path, user agent, host or X-Forwarded-For."""
+    escape = ESCAPES.get(sample.format, str)
+    words = [sample.fields.get(name, "") for name in ("path", "user_agent", "host", "request_id")]
+    for word in (word for word in words if len(word) > 3 and sample.line.count(word) == 1):
+        begin, end = sample.line.split(word)
+        for other in REQUESTS:
+            address = other.fields.get("client_ip", "").strip("[]")
+            if other.format != sample.format or not address:
+                continue
+            forged = f"{end}{other.line}".replace(address, f"{VICTIM}1")
+            for start in range(0, len(forged), 5):
+                line = f"{begin}{word}{escape(forged[start:])}{end}"
+                names_no_other(parser_for(sample.format)(line, NOW))
+                names_no_other(AutoParser()(line, NOW))
+
+
+@pytest.mark.parametrize(
+    "sample", LOGINS + REQUESTS, ids=[f"{s.format}-{n}" for n, s in enumerate(LOGINS + REQUESTS)]
+)
 def test_a_line_blown_up_costs_no_more_than_its_length(sample: Sample) -> None:
     parse = parser_for(sample.format)
     started = time.process_time()

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from app.ingest.fields import clamp_repeat
 from app.ingest.formats.format import Parser
 from app.ingest.formats.syslog import parse_syslog
+from app.ingest.values import clamp_repeat
 from detectors.event import Event
 
 _LETTERS = re.compile(r"[a-z]*+")

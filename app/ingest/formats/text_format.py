@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.ingest.fields import clamp_repeat
 from app.ingest.formats.format import Format, Parser
 from app.ingest.formats.patterns import Pattern, read_text
 from app.ingest.formats.programs import parse_program_line, without_repeat
+from app.ingest.values import clamp_repeat
 from detectors.event import Event
 
 ReadTime = Callable[[str, int], int | str | None]
