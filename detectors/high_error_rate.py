@@ -27,6 +27,12 @@ SAMPLES = 10
 ANY_HOST = "*"
 """The subject of events that name no host."""
 
+_SPANS = (
+    (10**11, 10**14, 10_000),
+    (10**14, 10**17, 10_000_000),
+    (10**17, 10**20, 10_000_000_000),
+)
+"""Milliseconds, microseconds, nanoseconds."""
 _ALIKE = attrgetter("timestamp", "host", "status")
 
 
@@ -76,6 +82,18 @@ class HighErrorRate:
             alike = Counter(
                 [
                     (t[:TENS] if type(t := e.timestamp) is str and t[-1:] == "Z" else t, e.host, e.status)
+                    for e in batch.events
+                ]
+            )
+        elif self._by_tens and batch.events and (span := _span_of(batch.events[0].timestamp)) is not None:
+            low, high, tens = span
+            alike = Counter(
+                [
+                    (
+                        t - t % tens if type(t := e.timestamp) is int and low <= t < high else t,
+                        e.host,
+                        e.status,
+                    )
                     for e in batch.events
                 ]
             )
@@ -142,6 +160,16 @@ class HighErrorRate:
 def _is_finer_than_seconds(timestamp: object) -> bool:
     """Whether there are so many different times that it pays to cut them; said of the first event, true of most."""
     return type(timestamp) is str and timestamp[-1:] == "Z" and len(timestamp) > len("2026-11-23T10:00:03Z")
+
+
+def _span_of(timestamp: object) -> tuple[int, int, int] | None:
+    """Of a whole number for a time: which numbers have its unit (see `parse_time`), and ten seconds in it."""
+    if type(timestamp) is not int:
+        return None
+    for low, high, tens in _SPANS:
+        if low <= timestamp < high:
+            return low, high, tens
+    return None
 
 
 def _bucket_start(item: tuple[tuple[str | None, int], Sequence[int]]) -> int:
