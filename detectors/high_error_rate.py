@@ -14,7 +14,7 @@ from detectors.detector import answer_of
 from detectors.event import Batch, Event
 from detectors.guide import Guide
 from detectors.rule import Rule
-from detectors.timestamps import event_time_ms
+from detectors.timestamps import FUTURE_LIMIT_MS, event_time_ms
 
 BUCKETS = 30
 """Buckets of one window."""
@@ -27,12 +27,8 @@ SAMPLES = 10
 ANY_HOST = "*"
 """The subject of events that name no host."""
 
-_SPANS = (
-    (10**11, 10**14, 10_000),
-    (10**14, 10**17, 10_000_000),
-    (10**17, 10**20, 10_000_000_000),
-)
-"""Milliseconds, microseconds, nanoseconds."""
+_UNITS = ((10**11, 10**14, 1), (10**14, 10**17, 1_000), (10**17, 10**20, 1_000_000))
+"""Milliseconds, microseconds, nanoseconds: from which number, to which, how many to the millisecond (`parse_time`)."""
 _ALIKE = attrgetter("timestamp", "host", "status")
 
 
@@ -85,7 +81,7 @@ class HighErrorRate:
                     for e in batch.events
                 ]
             )
-        elif self._by_tens and batch.events and (span := _span_of(batch.events[0].timestamp)) is not None:
+        elif self._by_tens and batch.events and (span := _span_of(batch)) is not None:
             low, high, tens = span
             alike = Counter(
                 [
@@ -162,13 +158,14 @@ def _is_finer_than_seconds(timestamp: object) -> bool:
     return type(timestamp) is str and timestamp[-1:] == "Z" and len(timestamp) > len("2026-11-23T10:00:03Z")
 
 
-def _span_of(timestamp: object) -> tuple[int, int, int] | None:
-    """Of a whole number for a time: which numbers have its unit (see `parse_time`), and ten seconds in it."""
+def _span_of(batch: Batch) -> tuple[int, int, int] | None:
+    """Where the first time is a whole number: which ones are like it and not of the future, and ten seconds of it."""
+    timestamp = batch.events[0].timestamp
     if type(timestamp) is not int:
         return None
-    for low, high, tens in _SPANS:
+    for low, high, per_ms in _UNITS:
         if low <= timestamp < high:
-            return low, high, tens
+            return low, min(high, (batch.received_ms + FUTURE_LIMIT_MS + 1) * per_ms), 10_000 * per_ms
     return None
 
 
