@@ -6,6 +6,8 @@ import sys
 
 NAMES = (
     "ingest",
+    "shippers",
+    "backpressure",
     "whole_path",
     "journal",
     "investigate",

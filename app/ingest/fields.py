@@ -200,6 +200,14 @@ _READERS: dict[str, Callable[[Any, int, str], Any]] = {
 _VERBATIM = frozenset({_text, _target, _timestamp, _chain})
 
 
+def read_value(field: str, value: Any) -> Any:
+    """A value as the type of a field of an event; None where it does not fit."""
+    if field == "repeat":
+        number = _integer(value, 1, field)
+        return None if number is None else clamp_repeat(number)
+    return None if value is None else _READERS[field](value, 1, field)
+
+
 def split_request_line(line: str) -> tuple[str | None, str | None]:
     """Method and target of `GET /path HTTP/1.1`; None twice where it is no request line.
 

@@ -1,21 +1,22 @@
 """What may be under way in one process, so that a burst is put off at once and neither died of nor waited for.
 
-Two limits: bytes held in memory, and work that waits. The work is measured as it is done: how long a byte took
-lately, times the bytes that are waiting, is how long the next one would wait for its answer.
+Three limits: bytes held in memory; work that waits, at the rate at which large bodies went lately; and the age of the
+oldest small body, which says that this process falls behind whatever the reason.
 """
+
+import time
+from collections.abc import Callable
 
 IN_FLIGHT_LIMIT_BYTES = 256 * 1024 * 1024
 """Wire and decompressed bytes together: three of the largest bodies. Decoded, they take four times that."""
-WAIT_LIMIT_S = 1.5
-"""The longest estimated wait at which a body is still taken. The answer is due within 2 s (taking.ANSWER_S)."""
-REQUEST_BYTES = 4096
-"""What a request costs beside its bytes, as so many of them: an empty one takes about 0.3 ms."""
+WAIT_LIMIT_S = 0.7
+"""The longest wait at which a body is taken. The answer is due soon after (taking.ANSWER_S)."""
 FIRST_GUESS_S_PER_BYTE = 1 / 20e6
 """Of a process that has not worked yet: the slowest that was measured (every rule on) takes 12 MB a second."""
-LATEST_WEIGHT = 0.1
+LATEST_WEIGHT = 0.2
 """Of the latest measurement in the running mean."""
-TELLING_BYTES = 64 * 1024
-"""With less ahead of it, a request's time says more of the network than of the work."""
+TELLING_BYTES = 256 * 1024
+"""A smaller body's time says more of its surroundings than of itself."""
 
 
 class Overloaded(Exception):
@@ -25,18 +26,31 @@ class Overloaded(Exception):
 class Gate:
     """Counts the bytes that this process holds and the work that waits, for requests that are not answered yet."""
 
-    def __init__(self, limit: int = IN_FLIGHT_LIMIT_BYTES, wait_limit_s: float = WAIT_LIMIT_S) -> None:
+    def __init__(
+        self,
+        limit: int = IN_FLIGHT_LIMIT_BYTES,
+        wait_limit_s: float = WAIT_LIMIT_S,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.limit = limit
         self.wait_limit_s = wait_limit_s
+        self.clock = clock
         self.in_flight = 0
         self.waiting = 0
         """Bytes of work whose body is here."""
         self.s_per_byte = FIRST_GUESS_S_PER_BYTE
+        self.small: dict[Slot, float] = {}
+        """When each small body began to wait, the oldest first."""
 
-    @property
-    def wait_s(self) -> float:
-        """How long what is under way will take, as far as anybody can tell."""
-        return self.waiting * self.s_per_byte
+    def is_behind(self) -> bool:
+        """Whether the oldest small body has waited too long. A large one may be late all by itself."""
+        oldest = next(iter(self.small.values()), None)
+        return oldest is not None and self.clock() - oldest > self.wait_limit_s
+
+    def learn(self, size: int, seconds: float) -> None:
+        """So many bytes of one body were decoded and counted within this time."""
+        if size >= TELLING_BYTES:
+            self.s_per_byte += (seconds / size - self.s_per_byte) * LATEST_WEIGHT
 
 
 class Slot:
@@ -46,7 +60,6 @@ class Slot:
         self._gate = gate
         self.taken = 0
         self._work = 0
-        self._ahead = 0
 
     def take(self, size: int) -> None:
         """Hold so many bytes more.
@@ -59,26 +72,28 @@ class Slot:
         self.taken += size
         gate.in_flight += size
 
-    def queue(self, size: int) -> None:
+    def queue(self, size: int, *, is_small: bool) -> None:
         """Wait to be worked on, with a body of so many bytes; again with more once it is decompressed.
 
         Raises: Overloaded where the answer would come too late, unless nobody else waits.
         """
-        gate, more = self._gate, REQUEST_BYTES + size - self._work
-        if gate.waiting > self._work and (gate.waiting + more) * gate.s_per_byte > gate.wait_limit_s:
+        gate, more = self._gate, max(0, size - self._work)
+        has_others = gate.waiting > self._work
+        if has_others and (gate.waiting + more) * gate.s_per_byte > gate.wait_limit_s:
             raise Overloaded
+        if is_small:
+            if gate.is_behind():
+                raise Overloaded
+            gate.small[self] = gate.clock()
+        else:
+            gate.small.pop(self, None)
         self._work += more
         gate.waiting += more
-        self._ahead = gate.waiting
-
-    def worked(self, seconds: float) -> None:
-        """It is done, so many seconds after it began to wait: what went before it was done within them, too."""
-        if self._ahead >= TELLING_BYTES:
-            latest = seconds / self._ahead
-            self._gate.s_per_byte += (latest - self._gate.s_per_byte) * LATEST_WEIGHT
 
     def release(self) -> None:
         """Let go of everything."""
-        self._gate.in_flight -= self.taken
-        self._gate.waiting -= self._work
+        gate = self._gate
+        gate.in_flight -= self.taken
+        gate.waiting -= self._work
+        gate.small.pop(self, None)
         self.taken = self._work = 0

@@ -7,22 +7,29 @@ is the event; what stands around it fills the gaps.
 from typing import Any
 
 from app.ingest.fields import read_fields
-from app.ingest.formats import combined, nginx_error, sshd
+from app.ingest.formats.catalogue import UNMARKED, find_marked, message_parser, record_format_of
+from app.ingest.formats.programs import program_name
+from app.ingest.formats.syslog_lines import parse as parse_syslog_line
 from app.ingest.lenient_json import loads
 from detectors.errors import DecodeError
 from detectors.event import Event
 
 LEVELS = 2
 """A JSON text in a JSON text happens (application, container runtime); more is nobody's log."""
-WEB_SERVERS = ("nginx", "apache", "httpd", "caddy", "traefik", "haproxy", "lighttpd")
 _TRANSPORT_FIELDS = ("host",)
 """Where the outer record knows better: it names the machine that the log came from."""
+_FINDERS = (*UNMARKED, find_marked, parse_syslog_line)
 _EVENT_FIELDS = tuple(name for name in Event.__struct_fields__ if name not in ("repeat", "message"))
 
 
 def map_record(record: dict[str, Any], received_ms: int, levels: int = LEVELS) -> Event:
     """The Event of a decoded JSON object in any known convention."""
     event, program = read_fields(record)
+    application = record_format_of(record)
+    if application is not None and application.read_record is not None:
+        # Its message is a sentence of its own, in which an attacker's words may stand: never a line of another.
+        application.read_record(record, event)
+        return event
     if event.message is None or event.message is record.get("body"):
         # Applications log the bodies of requests as `body`: text for people, never a record of ours.
         return event
@@ -50,15 +57,14 @@ def unwrap(event: Event, received_ms: int, program: str | None = None, levels: i
 def _known_line(text: str, received_ms: int, program: str | None) -> Event | None:
     """A message as a line of a known format; what a named program says is only ever read as its own format."""
     text = text.rstrip("\r\n")
-    if program is not None and program.startswith("sshd"):
-        return sshd.parse_message(text)
-    if program is not None and not program.lower().startswith(WEB_SERVERS):
-        return None
-    return (
-        combined.parse(text, received_ms)
-        or nginx_error.parse(text, received_ms)
-        or (sshd.parse(text, received_ms) if program is None else None)
-    )
+    if program is not None:
+        parse = message_parser(program_name(program))
+        return parse(text, received_ms) if parse is not None else None
+    for find in _FINDERS:
+        event = find(text, received_ms)
+        if event is not None:
+            return event
+    return None
 
 
 def _merge(outer: Event, inner: Event) -> Event:

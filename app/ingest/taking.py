@@ -22,7 +22,7 @@ from app.auth import Caller, Role, authenticate, offered_by
 from app.ingest.body import WIRE_LIMIT_BYTES, BodyTooLarge, read_body
 from app.ingest.decode import Decoded
 from app.ingest.gate import Gate, Overloaded, Slot
-from app.ingest.incoming import Unpacked, unpack, unpack_quickly
+from app.ingest.incoming import INLINE_BYTES, Unpacked, unpack, unpack_quickly
 from app.ingest.shippers.shipper import Forbidden, Head, Outcome, Refusal, Shipper
 from app.problems import RETRY_AFTER_S, ProblemError
 from detectors.errors import DecodeError, StorageError
@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 
 BODY_TIMEOUT_S = 60
 """For the whole body to arrive: the client timeout of Vector, Fluent Bit and Fluentd."""
-ANSWER_S = 2.0
-"""From the body's last byte to the answer: a fifth of the shortest client timeout (OpenTelemetry's SDKs, 10 s)."""
+ANSWER_S = 1.0
+"""From the last byte of a body until its sender is told something: nobody waits for 2 s, however busy the process is.
+The shortest client timeout is 10 s (OpenTelemetry SDKs)."""
+COUNTED_AT_ONCE = 8
+"""Requests in the engine at a time, first come, first served. More make nothing faster, and each holds a connection."""
 REMEMBERED = 256
 REMEMBERED_BYTES = 64 * 1024 * 1024
 """Answers that came too late for their request, kept for its retry: so many, and of so many bytes together."""
@@ -126,6 +129,7 @@ class Intake:
     def __init__(self, world: "AppWorld", gate: Gate | None = None) -> None:
         self.world = world
         self.gate = gate or Gate()
+        self._turns = asyncio.Semaphore(COUNTED_AT_ONCE)
         self._one_large = asyncio.Lock()
         """Two large bodies decoded at a time would both be late; one after the other, the first is not."""
         self._under_way: dict[str, asyncio.Task[Response]] = {}
@@ -143,7 +147,7 @@ class Intake:
             with self._refusals():
                 shipper.check(head)
                 work = Work(caller, shipper, head, await _arrival(request, slot))
-                slot.queue(len(work.data))
+                slot.queue(len(work.data), is_small=len(work.data) <= INLINE_BYTES)
                 unpacked = unpack_quickly(shipper, caller.token_id, work.data, head)
                 if unpacked is not None:
                     slot.take(len(unpacked.body))
@@ -176,7 +180,7 @@ class Intake:
                 async with self._one_large:
                     unpacked = await asyncio.to_thread(unpack, shipper, work.caller.token_id, work.data, head)
                 slot.take(len(unpacked.body))
-                slot.queue(len(unpacked.body))
+                slot.queue(len(unpacked.body), is_small=False)
                 known = self._late.get(unpacked.digest)
                 if known is not None:
                     return known
@@ -185,9 +189,10 @@ class Intake:
                     return await asyncio.shield(same)
                 with self._known_as(unpacked.digest):
                     async with self._one_large:
+                        reading = time.perf_counter()
                         decoded = await asyncio.to_thread(shipper.read, unpacked.body, head)
                     answer = await self._answer(work, unpacked, decoded)
-                slot.worked(time.perf_counter() - begun)
+                self.gate.learn(len(unpacked.body), time.perf_counter() - reading)
             if time.perf_counter() - begun > ANSWER_S:
                 self._remember(unpacked.digest, answer)
             return answer
@@ -244,7 +249,8 @@ class Intake:
         last = parse_time(events[-1].timestamp)
         batch = Batch(events, decoded.records, received_ms, caller.token_id, mark, decoded.read_as)
         try:
-            processed = await self.world.engine.process(batch)
+            async with self._turns:
+                processed = await self.world.engine.process(batch)
         except StorageError:
             metrics.events_rejected.labels("storage").inc(len(events))
             raise

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from app.ingest.formats.registry import FORMATS
 from app.main import create_app
 from app.settings import Settings
 from detectors.defaults import DEFAULTS
@@ -57,6 +58,11 @@ def test_every_metric_is_documented_and_every_documented_one_exists():
         re.sub(r"_(total|bucket|count|sum)$", "", n) for n in re.findall(r"`(bartizan_\w+)", of("metrics.md"))
     }
     assert known == documented
+
+
+def test_the_table_of_formats_is_that_of_the_code():
+    table = of("ingest.md").partition("| format | lines |\n")[2].partition("\n\n")[0].splitlines()[2:]
+    assert table == [f"| `{known.name}` | {known.title} |" for known in FORMATS]
 
 
 def test_links_between_the_docs_lead_somewhere():

@@ -510,10 +510,10 @@ def test_an_explicit_format_sets_other_lines_aside() -> None:
 
 
 def test_an_unknown_format_is_told_the_known_ones() -> None:
-    with pytest.raises(DecodeError, match=r"auto, combined, sshd, nginx_json, nginx_error"):
+    with pytest.raises(DecodeError, match=", ".join(NAMES)):
         decode_lines(b"x", "apache", NOW)
     assert all(callable(parser_for(name)) for name in NAMES)
 
 
 def test_a_repeated_message_with_a_long_run_of_blanks_is_read_in_one_pass() -> None:
-    assert sshd.parse_message("message repeated 5 times: [ " + " " * 500_000 + "x") is None
+    assert sshd.parse_message("message repeated 5 times: [ " + " " * 500_000 + "x", NOW) is None

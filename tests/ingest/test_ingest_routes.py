@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from app.auth import TokenTable
 from app.ingest import body as body_module
 from app.ingest import routes, taking
+from app.ingest.formats.registry import NAMES
 from app.ingest.gate import Gate, Slot
 from app.ingest.incoming import INLINE_BYTES, unpack, unpack_quickly
 from app.ingest.shippers.shipper import Head
@@ -284,4 +285,4 @@ async def test_the_description_names_body_and_answers(client: httpx.AsyncClient,
         assert set(route["post"]["responses"]) == {"200", "401", "403", "413", "422", "503"}
         assert route["post"]["requestBody"]["content"]
     [fmt, *_] = described["/v1/raw"]["post"]["parameters"]
-    assert fmt["schema"]["enum"] == ["auto", "combined", "sshd", "nginx_json", "nginx_error"]
+    assert fmt["schema"]["enum"] == list(NAMES)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from app.ingest.fields import split_request_line
+from app.ingest.formats.format import Format
 from detectors.event import Event
 
 NAME = "combined"
@@ -147,3 +148,14 @@ def _present(text: str | None) -> str | None:
 def _addresses(text: str | None) -> str | None:
     """A further quoted field, if it can be X-Forwarded-For."""
     return text if text is not None and _ADDRESSES.fullmatch(text) else None
+
+
+FORMAT = Format(
+    NAME,
+    "Apache and nginx, common and combined, with a virtual host before it or X-Forwarded-For behind it",
+    "Apache mod_log_config, nginx ngx_http_log_module",
+    parse,
+    find=parse,
+    programs=("nginx", "apache", "httpd", "caddy", "traefik", "haproxy", "lighttpd"),
+    parse_message=parse,
+)

@@ -7,6 +7,7 @@ Source: https://nginx.org/en/docs/http/ngx_http_limit_req_module.html, ngx_http_
 import re
 
 from app.ingest.fields import split_request_line
+from app.ingest.formats.format import Format
 from detectors.event import Event
 
 NAME = "nginx_error"
@@ -44,3 +45,14 @@ def parse(line: str, received_ms: int) -> Event | None:
         host=server or None,
         message=message,
     )
+
+
+FORMAT = Format(
+    NAME,
+    "nginx's error log: `limiting requests` counts as a status 429",
+    "nginx ngx_http_limit_req_module.c",
+    parse,
+    find=parse,
+    programs=("nginx",),
+    parse_message=parse,
+)

@@ -4,6 +4,7 @@ Source: https://nginx.org/en/docs/http/ngx_http_log_module.html (`escape=json`; 
 make the line invalid JSON, which is mended).
 """
 
+from app.ingest.formats.format import Format
 from app.ingest.lenient_json import loads
 from app.ingest.mapping import map_record
 from detectors.errors import DecodeError
@@ -21,3 +22,12 @@ def parse(line: str, received_ms: int) -> Event | None:
     except DecodeError:
         return None
     return map_record(record, received_ms)
+
+
+FORMAT = Format(
+    NAME,
+    "a JSON object a line, with any of the names above",
+    "nginx ngx_http_log_module, `escape=json`",
+    parse,
+    find=parse,
+)

@@ -1,54 +1,41 @@
-"""The known line formats, and `auto`, which finds the right one line by line."""
+"""The formats by name, and `auto`, which finds the right one line by line."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from app.ingest.formats import combined, nginx_error, nginx_json, sshd
+from app.ingest.formats import combined, nginx_json, syslog_lines
+from app.ingest.formats.catalogue import LINES, UNMARKED, find_marked
+from app.ingest.formats.format import Format, Parser
 from detectors.errors import DecodeError
 from detectors.event import Event
 
 AUTO = "auto"
-
-Parser = Callable[[str, int], Event | None]
-"""(line, received_ms) -> the event, or None where the line is not of this format."""
-
-
-class Format(NamedTuple):
-    """One log format."""
-
-    name: str
-    parse: Parser
-
-
-FORMATS: tuple[Format, ...] = (
-    Format(combined.NAME, combined.parse),
-    Format(sshd.NAME, sshd.parse),
-    Format(nginx_json.NAME, nginx_json.parse),
-    Format(nginx_error.NAME, nginx_error.parse),
-)
+FORMATS: tuple[Format, ...] = (*LINES, syslog_lines.FORMAT, nginx_json.FORMAT)
 NAMES: tuple[str, ...] = (AUTO, *(known.name for known in FORMATS))
+
+_FOUND_BY_AUTO: tuple[Parser, ...] = (*UNMARKED, find_marked, syslog_lines.parse, nginx_json.parse)
+"""`find_marked` before syslog, whose header many a program's own line resembles."""
 
 
 class AutoParser:
     """Tries the format that fitted last, then the others. One per batch: it remembers."""
 
     def __init__(self) -> None:
-        self._parsers = [known.parse for known in FORMATS]
+        self._finders = list(_FOUND_BY_AUTO)
 
     def __call__(self, line: str, received_ms: int) -> Event | None:
         """The event of a line of any known format, or None."""
-        for position, parse in enumerate(self._parsers):
-            event = parse(line, received_ms)
+        for position, find in enumerate(self._finders):
+            event = find(line, received_ms)
             if event is not None:
                 if position:
-                    self._parsers.insert(0, self._parsers.pop(position))
+                    self._finders.insert(0, self._finders.pop(position))
                 return event
         return None
 
-    def expect(self, parse: Parser) -> None:
+    def expect(self, find: Parser) -> None:
         """A line of this format came by: it is tried first from now on."""
-        self._parsers.remove(parse)
-        self._parsers.insert(0, parse)
+        self._finders.remove(find)
+        self._finders.insert(0, find)
 
 
 def parser_for(name: str) -> Parser:

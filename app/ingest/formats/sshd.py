@@ -7,13 +7,12 @@ Source: OpenSSH auth.c, auth_log(); rsyslog's and syslogd's `message repeated N 
 
 import re
 
-from app.ingest.fields import clamp_repeat
-from app.ingest.formats.syslog import parse_syslog
+from app.ingest.formats.format import Format, Parser
+from app.ingest.formats.programs import parse_program_line, without_repeat
 from detectors.event import Event
 
 NAME = "sshd"
 
-_REPEATED = re.compile(r"message repeated ([0-9]{1,9}) times: \[ ?+")
 _WHO = r"(Failed|Accepted) [a-z0-9/_-]{1,64}+ for (?:(?:invalid|illegal) user )?"
 _FROM = r" from ([0-9A-Fa-f.:]{2,45}+(?:%[A-Za-z0-9._-]{1,15}+)?+|UNKNOWN) port [0-9]{1,5}+"
 _KEY = r" ssh[12]: [A-Za-z0-9@._-]{1,64}+ [^ ,\"]{1,160}+"
@@ -28,31 +27,16 @@ def parse(line: str, received_ms: int) -> Event | None:
 
     Lines of sshd that are no attempt, and of other programs, are plain messages.
     """
-    found = parse_syslog(line, received_ms)
-    if found is None:
-        return None
-    timestamp, host, program, message = found
-    event = parse_message(message) if program is not None and program.startswith("sshd") else None
-    if event is None:
-        return Event(timestamp=timestamp, host=host, message=message)
-    event.timestamp = timestamp
-    event.host = host
-    return event
+    return parse_program_line(line, received_ms, _parser_of)
 
 
-def parse_message(text: str) -> Event | None:
+def parse_message(text: str, received_ms: int) -> Event | None:
     """What sshd said, without the syslog header; None where it is no attempt to log in.
 
     The address is that of the last `from <address> port <n>`, at the end of the line. Where further text of
     the attacker follows and names another address, nobody can tell which is his: it is None.
     """
-    repeat = 1
-    if text.startswith("message repeated "):
-        repeated = _REPEATED.match(text)
-        if repeated is None:
-            return None
-        repeat = clamp_repeat(int(repeated[1]))
-        text = text[repeated.end() :].rstrip().removesuffix("]").rstrip()
+    repeat, text = without_repeat(text)
     if not text.startswith(("Failed ", "Accepted ")):
         return None
     found = _ATTEMPT.match(text) or _ATTEMPT_WITH_NAMES.match(text)
@@ -69,3 +53,17 @@ def parse_message(text: str) -> Event | None:
         category="authentication",
         repeat=repeat,
     )
+
+
+def _parser_of(program: str) -> Parser | None:
+    return parse_message if program == NAME else None
+
+
+FORMAT = Format(
+    NAME,
+    "OpenSSH's attempts in syslog lines",
+    "OpenSSH auth.c",
+    parse,
+    programs=(NAME,),
+    parse_message=parse_message,
+)

@@ -1,0 +1,148 @@
+"""Every format on its sample lines, met in every way in which shippers bring them."""
+
+import time
+
+import pytest
+from format_samples import FOLDER, VICTIM, Sample, samples
+
+from app.ingest.decode import decode_events, decode_lines
+from app.ingest.formats.catalogue import LINES
+from app.ingest.formats.registry import FORMATS, AutoParser, parser_for
+from app.ingest.mapping import map_record
+from detectors.event import Event
+from detectors.timestamps import parse_time, to_rfc3339
+
+NOW = 1_795_435_200_000
+"""2026-11-23T12:00:00Z"""
+SAMPLES = samples()
+IDS = [f"{each.format}-{number}" for number, each in enumerate(SAMPLES)]
+LOGINS = [each for each in SAMPLES if each.kind in ("failure", "success")]
+TABLES = [each for each in LINES if each.name not in ("combined", "sshd", "nginx_error")]
+FORMAT_OF = {each.name: each for each in FORMATS}
+
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
+
+
+def says_what_it_must(event: Event | None, sample: Sample) -> None:
+    assert event is not None
+    expected = {"failure": "failure", "success": "success"}.get(sample.kind)
+    assert event.outcome == expected
+    assert event.category == ("authentication" if expected else None)
+    for name, value in sample.fields.items():
+        if name == "at":
+            at = parse_time(event.timestamp)
+            assert at is not None
+            assert to_rfc3339(at).replace(".000Z", "Z") == value
+        else:
+            assert str(getattr(event, name) or "") == value, name
+    if sample.kind == "plain":
+        assert (event.client_ip, event.status, event.outcome) == (None, None, None)
+
+
+def names_no_other(event: Event | None) -> None:
+    assert event is None or VICTIM not in (event.client_ip or "")
+
+
+@each_sample
+def test_a_line_becomes_what_its_sample_says(sample: Sample) -> None:
+    event = parser_for(sample.format)(sample.line, NOW)
+    if sample.kind == "none":
+        assert event is None
+    else:
+        says_what_it_must(event, sample)
+    names_no_other(event)
+
+
+@each_sample
+def test_auto_finds_what_the_named_format_finds(sample: Sample) -> None:
+    (event,) = decode_lines(sample.line.encode(), "auto", NOW).events
+    names_no_other(event)
+    if sample.kind in ("failure", "success", "event"):
+        says_what_it_must(event, sample)
+
+
+@each_sample
+def test_auto_finds_a_line_whatever_came_before(sample: Sample) -> None:
+    before = (
+        "Nov 23 10:00:01 h sshd[1]: Connection closed by 203.0.113.9 port 22 [preauth]",
+        '203.0.113.9 - - [23/Nov/2026:10:00:03 +0000] "GET / HTTP/1.1" 200 5 "-" "x"',
+        '{"a":1}',
+        "2026/11/23 10:00:00 [error] 1#1: x",
+        "2026-11-23 10:00:01 h app: x",
+        LOGINS[0].line,
+    )
+    (alone,) = decode_lines(sample.line.encode(), "auto", NOW).events
+    for line in before:
+        assert decode_lines(f"{line}\n{sample.line}".encode(), "auto", NOW).events[1] == alone
+
+
+@each_sample
+def test_a_line_in_a_record_says_the_same(sample: Sample) -> None:
+    for key in ("message", "log"):
+        event = map_record({key: f"{sample.line}\n", "stream": "stdout"}, NOW)
+        names_no_other(event)
+        if sample.kind in ("failure", "success", "event"):
+            says_what_it_must(event, sample)
+
+
+@each_sample
+def test_a_line_among_events_says_the_same(sample: Sample) -> None:
+    events = decode_events(f"{sample.line}\n{sample.line}\n".encode(), NOW).events
+    assert len(events) == 2
+    for event in events:
+        names_no_other(event)
+        if sample.kind in ("failure", "success", "event"):
+            says_what_it_must(event, sample)
+
+
+@pytest.mark.parametrize("name", [each.name for each in TABLES])
+def test_every_format_has_samples_of_logins_and_of_forgery(name: str) -> None:
+    own = [each for each in SAMPLES if each.format == name]
+    assert any(each.kind == "failure" or each.fields.get("status") == "401" for each in own)
+    assert any(each.kind == "plain" for each in own)
+    assert any(each.is_forged for each in own), "no sample in which an attacker names another address"
+
+
+def test_every_sample_file_is_that_of_a_format() -> None:
+    assert {path.stem for path in FOLDER.glob("*.txt")} <= FORMAT_OF.keys()
+
+
+@pytest.mark.parametrize("known", TABLES, ids=lambda known: known.name)
+def test_a_line_that_a_format_finds_holds_one_of_its_marks(known) -> None:
+    for each in SAMPLES:
+        if known.find is None or each.format != known.name or each.line.startswith("{"):
+            continue
+        if known.find(each.line, NOW) is not None:
+            assert not known.marks or any(mark in each.line for mark in known.marks)
+
+
+@pytest.mark.parametrize("sample", LOGINS, ids=[f"{s.format}-{n}" for n, s in enumerate(LOGINS)])
+def test_a_user_name_cannot_speak_for_another_address(sample: Sample) -> None:
+    """The rest of any line of the format, about another address, as the user name."""
+    user = sample.fields.get("user")
+    if not user or sample.line.count(user) != 1 or '\\"' in sample.line or sample.line.lstrip()[:1] == "{":
+        return
+    begin, end = sample.line.split(user)
+    for other in LOGINS:
+        address = other.fields.get("client_ip")
+        if other.format != sample.format or not address:
+            continue
+        forged = other.line.replace(address, f"{VICTIM}1")
+        for start in range(0, len(forged), 3):
+            for name in (forged[start:], f"x{end.replace(address, VICTIM + '1')}{forged[start:]}"):
+                line = f"{begin}{name}{end}"
+                names_no_other(parser_for(sample.format)(line, NOW))
+                names_no_other(AutoParser()(line, NOW))
+
+
+@pytest.mark.parametrize("sample", LOGINS, ids=[f"{s.format}-{n}" for n, s in enumerate(LOGINS)])
+def test_a_line_blown_up_costs_no_more_than_its_length(sample: Sample) -> None:
+    parse = parser_for(sample.format)
+    started = time.process_time()
+    middle = len(sample.line) // 2
+    for part in (sample.line[middle:], sample.line[:middle], sample.line, " ", '"', "\\", "[", "(", "a"):
+        blown = part * (40_000 // len(part))
+        for line in (f"{sample.line[:middle]}{blown}{sample.line[middle:]}", f"{sample.line[:-1]}{blown}"):
+            parse(line, NOW)
+            AutoParser()(line, NOW)
+    assert time.process_time() - started < 2
