@@ -58,10 +58,7 @@ def as_loki_protobuf(records: Records) -> bytes:
             2,
             field(
                 1,
-                b"\x08"
-                + varint(nanoseconds(r) // 10**9)
-                + b"\x10"
-                + varint(nanoseconds(r) % 10**9),
+                b"\x08" + varint(nanoseconds(r) // 10**9) + b"\x10" + varint(nanoseconds(r) % 10**9),
             )
             + field(2, compact(r).encode()),
         )
@@ -92,9 +89,7 @@ def as_otlp(records: Records) -> bytes:
         out = b"\x09" + struct.pack("<Q", nanoseconds(record))
         for ours, theirs in OTLP_NAMES.items():
             value = record[ours]
-            any_value = (
-                b"\x18" + varint(value) if isinstance(value, int) else field(1, str(value).encode())
-            )
+            any_value = b"\x18" + varint(value) if isinstance(value, int) else field(1, str(value).encode())
             out += field(6, field(1, theirs.encode()) + field(2, any_value))
         return field(2, out)
 
@@ -107,9 +102,7 @@ def as_otlp_json(records: Records) -> bytes:
         attributes = [
             {
                 "key": theirs,
-                "value": {
-                    "intValue" if isinstance(record[ours], int) else "stringValue": record[ours]
-                },
+                "value": {"intValue" if isinstance(record[ours], int) else "stringValue": record[ours]},
             }
             for ours, theirs in OTLP_NAMES.items()
         ]

@@ -1,6 +1,7 @@
 """When an event happened: one reading of every timestamp that logs carry, in epoch milliseconds."""
 
 import math
+import re
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,6 +18,21 @@ LATEST_MS = 253_402_300_799_999
 
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
+DAY_MS = 86_400_000
+
+_BSD = re.compile(r"([A-Z][a-z]{2}) ([ 0-9]?[0-9]) ([0-9]{2}):([0-9]{2}):([0-9]{2})")
+_HTTP_DATE = re.compile(
+    r"(?:[A-Z][a-z]{2}, )?(?P<day>[0-9]{1,2}) (?P<month>[A-Z][a-z]{2}) (?P<year>[0-9]{4}) (?P<clock>[0-9:]{8})"
+    r" (?P<zone>GMT|UTC|[+-][0-9]{4})"
+)
+"""Source: RFC 9110 5.6.7 (IMF-fixdate), RFC 5322 3.3."""
+_CTIME = re.compile(
+    r"[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) {1,2}(?P<day>[0-9]{1,2}) (?P<clock>[0-9:]{8}(?:\.[0-9]{1,9})?+)"
+    r" (?P<year>[0-9]{4})"
+)
+"""Source: C11 7.27.3.1 (asctime); httpd's error log adds microseconds."""
+_OFFSETS = {"UTC": "+00:00", "GMT": "+00:00", "Z": "+00:00"}
+"""Names of zones that mean one thing everywhere; of CET, IST and the like nobody can tell."""
 
 
 def wall_clock_ms() -> int:
@@ -37,6 +53,8 @@ def event_time_ms(timestamp: object, received_ms: int) -> tuple[int, str | None]
     ahead of receipt: the time of receipt).
     """
     at = parse_time(timestamp)
+    if at is None and type(timestamp) is str:
+        at = bsd_time_ms(timestamp, received_ms)
     if at is None:
         return received_ms, "no_time"
     if at > received_ms + FUTURE_LIMIT_MS:
@@ -48,14 +66,47 @@ def parse_time(value: object) -> int | None:
     """Epoch milliseconds of a timestamp, or None where it cannot be read.
 
     Numbers (and text of digits) are seconds, ms, us or ns by magnitude: below 1e11, 1e14, 1e17, above.
-    Text is RFC 3339 (`T` or space, comma or point, any offset) or the common log format
-    (`23/Nov/2026:10:00:03 +0000`). A time without a zone is UTC.
+    Text is RFC 3339 (`T` or blank, comma or point, any offset, also behind a blank), the same with slashes (Go,
+    nginx' error log), the common log format (`23/Nov/2026:10:00:03 +0000`), an HTTP date
+    (`Mon, 23 Nov 2026 10:00:03 GMT`) or C's ctime (`Mon Nov 23 10:00:03 2026`). A time without a zone is UTC.
     """
     if isinstance(value, str):
         return _parse_text(value) if len(value) <= LONGEST_TEXT else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return _from_number(value)
+
+
+def bsd_time_ms(text: str, received_ms: int) -> int | None:
+    """Epoch ms of syslog's `Nov 23 10:00:01`, which has neither year nor zone. Source: RFC 3164 4.1.2.
+
+    The year is that of receipt, or the one before where that would lie more than a day ahead; the zone is
+    UTC. None where there is no such moment.
+    """
+    year = _year(received_ms // DAY_MS)
+    for candidate in (year, year - 1):
+        ms = _bsd_time_ms(text, candidate)
+        if ms is not None and ms <= received_ms + DAY_MS:
+            return ms
+    return None
+
+
+@lru_cache(maxsize=4)
+def _year(day: int) -> int:
+    return datetime.fromtimestamp(day * 86_400, UTC).year
+
+
+@lru_cache(maxsize=4096)
+def _bsd_time_ms(text: str, year: int) -> int | None:
+    found = _BSD.fullmatch(text)
+    if found is None:
+        return None
+    month, day, hour, minute, second = found.groups()
+    try:
+        moment = datetime(year, _MONTHS[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+    except (ValueError, KeyError):
+        return None
+    return int(moment.timestamp()) * 1000
 
 
 def _from_number(value: int | float) -> int | None:
@@ -81,7 +132,7 @@ def _parse_text(text: str) -> int | None:
     try:
         if text.replace(".", "", 1).isdecimal():
             return _from_number(float(text))
-        moment = _common_log(text) if text[2:3] == "/" else datetime.fromisoformat(text.replace(",", "."))
+        moment = _moment(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         span = moment - datetime(1970, 1, 1, tzinfo=UTC)
@@ -89,6 +140,32 @@ def _parse_text(text: str) -> int | None:
         return None
     ms = span.days * 86_400_000 + span.seconds * 1000 + span.microseconds // 1000
     return ms if 0 <= ms <= LATEST_MS else None
+
+
+def _moment(text: str) -> datetime:
+    """A date and time in one of the written forms. Raises ValueError or KeyError where it is in none."""
+    if text[2:3] == "/":
+        return _common_log(text)
+    if text[:1].isalpha() or text[2:3] == " ":
+        return _worded(text)
+    if text[4:5] == "/" == text[7:8]:
+        text = text.replace("/", "-", 2)
+    blank = text.find(" ", 11)
+    if blank > 0:
+        zone = text[blank + 1 :]
+        text = text[:blank] + _OFFSETS.get(zone, zone.removesuffix(" UTC"))
+    return datetime.fromisoformat(text.replace(",", "."))
+
+
+def _worded(text: str) -> datetime:
+    """An HTTP date, or C's ctime, with a fraction where Apache's error log has one."""
+    found = _HTTP_DATE.fullmatch(text) or _CTIME.fullmatch(text)
+    if found is None:
+        raise ValueError("no date in words")
+    part = found.groupdict()
+    day = f"{part['year']}-{_MONTHS[part['month']]:02d}-{int(part['day']):02d}"
+    zone = part.get("zone") or ""
+    return datetime.fromisoformat(f"{day}T{part['clock']}{_OFFSETS.get(zone, zone)}")
 
 
 def _common_log(text: str) -> datetime:

@@ -1,15 +1,16 @@
 """A decompressed body as events: the good records of a batch, and why the others are not among them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 import msgspec
 
-from app.ingest.fields import LARGEST_INTEGER
-from app.ingest.formats.registry import AUTO, AutoParser, parse_lines, parser_for
+from app.ingest.formats.registry import AUTO, AutoParser, is_read_by_itself, parse_lines, parser_for
 from app.ingest.framing import frame, lines_of, split_values
 from app.ingest.lenient_json import loads
 from app.ingest.mapping import map_record, unwrap
+from app.ingest.values import LARGEST_INTEGER
 from detectors.errors import DecodeError
 from detectors.event import Event
 
@@ -55,11 +56,25 @@ def decode_events(body: bytes, received_ms: int) -> Decoded:
     Raises: BodyTooLarge over 1,000,000 records. Everything else is set aside singly.
     """
     framed = frame(body)
+    return decode_records(
+        framed.records,
+        received_ms,
+        are_lines=framed.are_lines,
+        has_long=len(body) > LONG_RECORD_BYTES,
+    )
+
+
+def decode_records(
+    records: Sequence[bytes], received_ms: int, *, are_lines: bool = False, has_long: bool = True
+) -> Decoded:
+    """The events of records that are framed already, each a JSON object or, of `are_lines`, maybe plain text.
+
+    has_long: whether one of them may be longer than LONG_RECORD_BYTES.
+    """
     decoded = Decoded()
-    slow = _SlowPath(decoded, received_ms, framed.are_lines)
-    has_long = len(body) > LONG_RECORD_BYTES
+    slow = _SlowPath(decoded, received_ms, are_lines)
     misses, is_strict, is_plain = 0, True, True
-    for index, record in enumerate(framed.records):
+    for index, record in enumerate(records):
         if is_strict and not (has_long and len(record) > LONG_RECORD_BYTES):
             try:
                 event = _STRICT.decode(record)
@@ -88,7 +103,7 @@ def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
     if len(body) > LONG_RECORD_BYTES and max(map(len, records), default=0) > LONG_RECORD_BYTES:
         return _decode_long_lines(records, format_name, received_ms)
     events = parse_lines(format_name, records, received_ms)
-    read_as = "" if format_name == AUTO else format_name
+    read_as = format_name if is_read_by_itself(format_name) else ""
     if all(events):
         return Decoded(cast("list[Event]", events), records, read_as=read_as)
     decoded = Decoded(read_as=read_as)

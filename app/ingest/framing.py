@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from app.ingest.body import BodyTooLarge
-from app.ingest.field_names import FIELD_OF
+from app.ingest.field_names import NAMES
 
 RECORDS_LIMIT = 1_000_000
 """Records of one body: the most that any shipper's default sends (Cloudflare Logpush)."""
@@ -138,7 +138,8 @@ def _envelope_elements(fields: dict[str, msgspec.Raw]) -> list[bytes] | None:
     found = [key for key in ENVELOPE_KEYS if key in fields and bytes(fields[key])[:1] == b"["]
     if len(found) != 1:
         return None
-    if any(FIELD_OF.get(key, ("", 0))[0] in _EVENT_FIELDS for key in fields if key not in ENVELOPE_KEYS):
+    meanings = (NAMES.fields.get(key) for key in fields if key not in ENVELOPE_KEYS)
+    if any(meaning is not None and meaning[0] in _EVENT_FIELDS for meaning in meanings):
         return None
     elements = _array_elements(bytes(fields[found[0]]))
     if elements is None or not all(element.startswith(b"{") for element in elements):

@@ -11,6 +11,9 @@ INLINE_BYTES = 512 * 1024
 INLINE_RECORDS = 4_000
 """And one of more records, as far as braces and line ends tell: three bytes may be a record."""
 
+MSGPACK_RECORD_BYTES = 4
+"""The smallest MessagePack record with a field; no byte of such a body tells where one begins."""
+
 
 class Unpacked(NamedTuple):
     """A body without its content encodings."""
@@ -29,6 +32,8 @@ def unpack_quickly(shipper: Shipper, source: str, data: bytes, head: Head) -> Un
     except BodyTooLarge:
         return None
     if body.count(b"\n") + body.count(b"{") > INLINE_RECORDS:
+        return None
+    if "msgpack" in head.content_type and len(body) > MSGPACK_RECORD_BYTES * INLINE_RECORDS:
         return None
     return Unpacked(body, digest_of(shipper, source, body, head))
 

@@ -6,6 +6,7 @@ is the event; what stands around it fills the gaps.
 
 from typing import Any
 
+from app.ingest.container_log import split_container_line
 from app.ingest.fields import read_fields
 from app.ingest.formats.catalogue import UNMARKED, find_marked, message_parser, record_format_of
 from app.ingest.formats.programs import program_name
@@ -44,6 +45,13 @@ def unwrap(event: Event, received_ms: int, program: str | None = None, levels: i
     if event.client_ip is not None or event.status is not None or event.outcome is not None:
         # The record speaks for itself. Its message may quote an attacker, who must not speak for it.
         return event
+    line = split_container_line(message) if message[0] == "2" and levels == LEVELS else None
+    if line is not None:
+        # The runtime knows best when that was written.
+        event.timestamp, event.message = line.timestamp, line.text
+        message = line.text
+        if not message:
+            return event
     if message[0] in "{ \t" and levels > 0 and message.lstrip()[:1] == "{":
         try:
             inner = loads(message.encode("utf-8", "replace"))

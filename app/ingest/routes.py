@@ -10,7 +10,9 @@ from starlette.responses import Response
 from app.auth import CHALLENGE
 from app.ingest import openapi
 from app.ingest.decode import Decoded, decode_events, decode_lines
+from app.ingest.form import decode_form
 from app.ingest.formats.registry import AUTO, parser_for
+from app.ingest.msgpack_records import decode_msgpack
 from app.ingest.shippers.registry import ROUTERS
 from app.ingest.shippers.shipper import Head, Outcome, Refusal, Shipper
 from app.ingest.taking import RETRY_HEADERS, take
@@ -18,7 +20,8 @@ from app.problems import problem
 from detectors.errors import DecodeError
 
 ERRORS_SHOWN = 20
-_BINARY_TYPES = ("msgpack", "protobuf")
+_MSGPACK_TYPES = ("application/msgpack", "application/x-msgpack", "application/vnd.msgpack")
+_FORM_TYPE = "application/x-www-form-urlencoded"
 _STATUSES = {
     Refusal.ANONYMOUS: 401, Refusal.UNKNOWN_CALLER: 401, Refusal.WRONG_ROLE: 403, Refusal.FORBIDDEN: 403,
     Refusal.TOO_LARGE: 413, Refusal.UNDECODABLE: 422, Refusal.TRY_AGAIN: 503,
@@ -66,15 +69,23 @@ class OwnRoute(Shipper):
 
 
 class Events(OwnRoute):
-    """Records as JSON, in any framing."""
+    """Records as JSON in any framing, as MessagePack, or as a form."""
 
     name = "events"
 
     def read(self, body: bytes, head: Head) -> Decoded:
-        """Every record as an event. Raises: DecodeError for binary bodies, BodyTooLarge."""
-        if body.lstrip()[:1] not in (b"{", b"[", b"") and any(t in head.content_type for t in _BINARY_TYPES):
-            # Only where the sender says so and the body agrees: kept as text it would be lost unnoticed.
-            raise DecodeError("MessagePack and protobuf bodies are not read on this route; send JSON")
+        """Every record as an event. Raises: DecodeError for protobuf, BodyTooLarge.
+
+        What the sender says of a body counts only where its first byte agrees: JSON comes under every content type.
+        """
+        if body.lstrip()[:1] not in (b"{", b"[", b""):
+            if head.content_type in _MSGPACK_TYPES:
+                return decode_msgpack(body, head.received_ms)
+            if head.content_type == _FORM_TYPE:
+                return decode_form(body, head.received_ms) or decode_events(body, head.received_ms)
+            if "protobuf" in head.content_type:
+                # Kept as text it would be lost unnoticed.
+                raise DecodeError("protobuf bodies are not read on this route; send JSON or MessagePack")
         return decode_events(body, head.received_ms)
 
 

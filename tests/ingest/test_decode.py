@@ -185,3 +185,10 @@ def test_framings_agree_on_any_objects(objects: list[dict[str, str]], framing: i
 def test_too_many_records_are_too_large() -> None:
     with pytest.raises(BodyTooLarge):
         decode_events(b"{}\n" * 1_000_001, NOW)
+
+
+def test_gelf_messages_may_be_separated_by_nul() -> None:
+    message = b'{"version":"1.1","host":"h","short_message":"login failed","_client_ip":"203.0.113.9"}'
+    for body in (b"\0".join((message, message)), (message + b"\0") * 2):
+        event = Event(client_ip="203.0.113.9", host="h", message="login failed")
+        assert decode_events(body, NOW).events == [event, event]

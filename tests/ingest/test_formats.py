@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from app.ingest.decode import decode_lines
 from app.ingest.formats import combined, nginx_error, nginx_json, sshd
 from app.ingest.formats.registry import NAMES, AutoParser, parse_lines, parser_for
-from app.ingest.formats.syslog import bsd_time_ms
 from app.ingest.framing import lines_of
 from detectors.errors import DecodeError
 from detectors.event import Event
-from detectors.timestamps import parse_time
+from detectors.timestamps import bsd_time_ms, parse_time
 
 NOW = int(datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()) * 1000
 CLF = "23/Nov/2026:10:00:03 +0000"
@@ -118,6 +117,25 @@ COMBINED = [
     (
         '203.0.113.9 - - [2026-11-23T10:00:03+00:00] "GET / HTTP/1.1" 200 1',
         Event("2026-11-23T10:00:03+00:00", "203.0.113.9", "GET", "/", status=200, bytes=1),
+    ),
+    (
+        # Traefik's common log. Source: traefik, docs/content/observability/access-logs.md
+        f'203.0.113.9 - anna [{CLF}] "GET /a HTTP/2.0" 401 12 "-" "x" 7 "web@docker" "http://10.0.0.2:80" 25ms',
+        Event(
+            CLF,
+            "203.0.113.9",
+            "GET",
+            "/a",
+            status=401,
+            bytes=12,
+            user="anna",
+            user_agent="x",
+            duration_ms=25.0,
+        ),
+    ),
+    (
+        f'203.0.113.9 - - [{CLF}] "GET /a HTTP/2.0" 401 12 "-" "x" 7 "-" "-" -ms',
+        Event(CLF, "203.0.113.9", "GET", "/a", status=401, bytes=12, user_agent="x"),
     ),
 ]
 

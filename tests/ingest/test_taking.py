@@ -43,6 +43,12 @@ class SlowEngine:
         return SimpleNamespace(duplicate=False, counted=0, crossed=[])
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not decide what is late: the tests do."""
+    monkeypatch.setattr(taking, "ANSWER_S", 60)
+
+
 @pytest.fixture
 def engine() -> SlowEngine:
     return SlowEngine()
@@ -86,6 +92,7 @@ async def test_a_large_body_that_takes_too_long_is_put_off_and_counted_once(
     assert len(engine.batches) == 1, "a retry waits for the body that is under way"
     engine.go_on.set()
     await at_rest(app)
+    monkeypatch.setattr(taking, "ANSWER_S", 60)
     answer = await client.post("/v1/events", content=LARGE)
     assert answer.json()["accepted"] == LARGE.count(b"\n")
     assert len(engine.batches) == 1, "and is answered from what came of it"
@@ -116,6 +123,7 @@ async def test_what_fails_after_its_answer_is_tried_again_by_the_retry(
     engine.go_on.set()
     await at_rest(app)
     engine.error = None
+    monkeypatch.setattr(taking, "ANSWER_S", 60)
     assert (await client.post("/v1/events", content=LARGE)).status_code == 200
     assert len(engine.batches) == 2
     assert engine.batches[0].mark == engine.batches[1].mark

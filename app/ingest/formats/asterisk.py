@@ -7,9 +7,9 @@ log_failed_request(); channels/chan_iax2.c; main/manager.c, authenticate(); main
 """
 
 from app.ingest.formats.patterns import ADDRESS, ADDRESS_AND_PORT, failure
-from app.ingest.formats.syslog import bsd_time_ms
 from app.ingest.formats.text_format import text_format
 from app.ingest.formats.times import BSD, DATE_AND_TIME
+from detectors.timestamps import bsd_time_ms
 
 _PLACE = (
     r"(?:NOTICE|WARNING) ?+\[[0-9]++\](?:\[C-[0-9a-f]++\])?+:? ++[a-z0-9_/]++\.c(?::[0-9]++)?+:?"

@@ -6,11 +6,16 @@ from typing import Any
 from app.ingest.formats import (
     asterisk,
     authelia,
+    aws_alb,
+    caddy_console,
     combined,
     dovecot,
+    envoy,
     exim,
     gitea,
     grafana,
+    haproxy,
+    iis,
     jellyfin,
     keycloak,
     nextcloud,
@@ -47,6 +52,11 @@ LINES: tuple[Format, ...] = (
     vaultwarden.FORMAT,
     vsftpd.FORMAT,
     wordpress.FORMAT,
+    haproxy.FORMAT,
+    aws_alb.FORMAT,
+    envoy.FORMAT,
+    iis.FORMAT,
+    caddy_console.FORMAT,
 )
 """In the order in which `auto` tries those that can be met as a line; the order of no two of them matters for what
 they find, since each takes only what is beyond doubt its own."""

@@ -1,14 +1,16 @@
 """Apache and nginx access logs: common and combined, with a virtual host before or X-Forwarded-For behind.
 
 Source: https://httpd.apache.org/docs/2.4/mod/mod_log_config.html (formats common, combined, vhost_combined),
-https://nginx.org/en/docs/http/ngx_http_log_module.html (combined), and the `main` format of nginx.conf.
+https://nginx.org/en/docs/http/ngx_http_log_module.html (combined), and the `main` format of nginx.conf;
+https://doc.traefik.io/traefik/observability/access-logs/ (the common log with Traefik's own fields behind it).
 """
 
 import re
 from collections.abc import Callable, Sequence
 
-from app.ingest.fields import split_request_line
+from app.ingest.container_log import split_container_line
 from app.ingest.formats.format import Format
+from app.ingest.values import split_request_line
 from detectors.event import Event
 
 NAME = "combined"
@@ -23,6 +25,7 @@ _ODD = re.compile(
     rf'(?: {_QUOTED}" {_QUOTED}(?:"|$)(?: "([^"\\]*+)")?+)?+',
     re.DOTALL,
 )
+_TRAEFIK_END = re.compile(r' "[^"]*+" ([0-9]{1,9})ms')
 _HEAD = re.compile(
     r"(?:([^ ,]++) (?=[0-9A-Fa-f]*+[.:][0-9A-Fa-f.:]*+,? ))?((?:[^ ,]++, ?+)*+[^ ,]++) [^ ]++ (.*)", re.DOTALL
 )
@@ -79,8 +82,11 @@ def parse(line: str, received_ms: int) -> Event | None:
             event.referer = parts[3]
         if parts[5] != "-":
             event.user_agent = parts[5]
-        if count > 7 and parts[6] == " ":
-            event.forwarded_for = _addresses(parts[7])
+        if count > 7:
+            if parts[6] == " ":
+                event.forwarded_for = _addresses(parts[7])
+            elif line.endswith("ms"):
+                event.duration_ms = _traefik_ms(parts[8])
     return event
 
 
@@ -117,8 +123,16 @@ def parse_many(
     return events
 
 
+def _traefik_ms(rest: str) -> float | None:
+    """The duration at the end of Traefik's common log: `... 5 "router" "http://server" 12ms`."""
+    found = _TRAEFIK_END.fullmatch(rest)
+    return None if found is None else float(found[1])
+
+
 def _parse_odd(line: str) -> Event | None:
     """Escaped quotes, malformed requests, blanks in the user, a virtual host, a line cut short."""
+    if split_container_line(line) is not None:
+        return None
     found = _ODD.match(line)
     head = _HEAD.fullmatch(found[1]) if found else None
     if found is None or head is None:

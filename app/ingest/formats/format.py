@@ -31,6 +31,9 @@ class Format:
     find: Parser | None = None
     """A line that may be of any format: taken only where it is beyond doubt of this one. None: `auto` has no way to
     it but by the name of its program, or by the keys of a record."""
+    begin: Callable[[], Parser] | None = None
+    """Where a line says what the next ones hold: a parser that remembers, one for each body. It is used in place of
+    `parse` and `find`, which know the default alone."""
     marks: tuple[str, ...] = ()
     """Literals of which a line must hold one before `find` is asked; none: it is always asked."""
     programs: tuple[str, ...] = ()

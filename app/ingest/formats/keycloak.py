@@ -46,5 +46,6 @@ JSON = record_format(
     source="Keycloak server guide, Configuring logging",
     keys={"loggerName": ("org.keycloak.events",), "message": ()},
     text="message",
+    programs=("keycloak",),
     patterns=_PATTERNS,
 )

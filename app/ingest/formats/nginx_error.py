@@ -6,8 +6,8 @@ Source: https://nginx.org/en/docs/http/ngx_http_limit_req_module.html, ngx_http_
 
 import re
 
-from app.ingest.fields import split_request_line
 from app.ingest.formats.format import Format
+from app.ingest.values import split_request_line
 from detectors.event import Event
 
 NAME = "nginx_error"

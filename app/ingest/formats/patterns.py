@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from app.ingest.fields import read_value
+from app.ingest.values import read_value
 from detectors.event import Category, Event, Outcome
 
 ADDRESS = r"(?P<client_ip>[0-9A-Fa-f.:]{1,44}[0-9A-Fa-f:](?:%[A-Za-z0-9._-]{1,15}+)?+)"

@@ -5,9 +5,9 @@ Source: ProFTPD modules/mod_auth.c (`USER %s (Login failed): ...`, `USER %s: no 
 """
 
 from app.ingest.formats.patterns import ADDRESS, USER, failure, success
-from app.ingest.formats.syslog import bsd_time_ms
 from app.ingest.formats.text_format import text_format
 from app.ingest.formats.times import BSD, DATE_AND_TIME
+from detectors.timestamps import bsd_time_ms
 
 _SESSION = rf"[^ ]++ \([^ ()\[\]]*+\[{ADDRESS}\]\)(?::| -) "
 

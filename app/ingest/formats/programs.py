@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from app.ingest.fields import clamp_repeat
 from app.ingest.formats.format import Parser
 from app.ingest.formats.syslog import parse_syslog
+from app.ingest.values import clamp_repeat
 from detectors.event import Event
 
 _LETTERS = re.compile(r"[a-z]*+")
@@ -31,15 +31,15 @@ def parse_program_line(
 ) -> Event | None:
     """A syslog line, its message read by the parser of its program; None where it is no syslog line.
 
-    What its program's parser does not take, and what other programs say, is a plain message; of the latter
-    `find_other` is asked before, since many a program's own line begins as syslog's do.
+    What its program's parser does not take, and what other programs say, is a plain message. Where it names no
+    program, `find_other` is asked first: the own lines of some programs begin as those of syslog do.
     """
     found = parse_syslog(line, received_ms)
     if found is None:
         return None
     timestamp, host, program, message = found
     parse = parser_of(program_name(program)) if program is not None else None
-    if parse is None and find_other is not None:
+    if program is None and find_other is not None:
         other = find_other(line, received_ms)
         if other is not None:
             return other

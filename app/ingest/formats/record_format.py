@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.ingest.fields import read_fields, read_value
+from app.ingest.fields import read_fields
 from app.ingest.formats.format import Format, Parser
 from app.ingest.formats.logfmt import parse_logfmt
 from app.ingest.formats.patterns import Pattern, read_text
 from app.ingest.formats.programs import parse_program_line
 from app.ingest.lenient_json import loads
+from app.ingest.values import read_value
 from detectors.errors import DecodeError
 from detectors.event import Event
 

@@ -2,25 +2,28 @@
 
 from collections.abc import Sequence
 
-from app.ingest.formats import combined, nginx_json, syslog_lines
+from app.ingest.formats import combined, cri, nginx_json, syslog_lines
 from app.ingest.formats.catalogue import LINES, UNMARKED, find_marked
 from app.ingest.formats.format import Format, Parser
 from detectors.errors import DecodeError
 from detectors.event import Event
 
 AUTO = "auto"
-FORMATS: tuple[Format, ...] = (*LINES, syslog_lines.FORMAT, nginx_json.FORMAT)
+FORMATS: tuple[Format, ...] = (*LINES, syslog_lines.FORMAT, nginx_json.FORMAT, cri.FORMAT)
 NAMES: tuple[str, ...] = (AUTO, *(known.name for known in FORMATS))
 
-_FOUND_BY_AUTO: tuple[Parser, ...] = (*UNMARKED, find_marked, syslog_lines.parse, nginx_json.parse)
+_FOUND_BY_AUTO: tuple[Parser, ...] = (
+    *UNMARKED, cri.parse, find_marked, syslog_lines.parse, nginx_json.parse,
+)  # fmt: skip
 """`find_marked` before syslog, whose header many a program's own line resembles."""
+_BEGIN = {known.find: known.begin for known in FORMATS if known.begin is not None}
 
 
 class AutoParser:
     """Tries the format that fitted last, then the others. One per batch: it remembers."""
 
     def __init__(self) -> None:
-        self._finders = list(_FOUND_BY_AUTO)
+        self._finders = [_BEGIN[find]() if find in _BEGIN else find for find in _FOUND_BY_AUTO]
 
     def __call__(self, line: str, received_ms: int) -> Event | None:
         """The event of a line of any known format, or None."""
@@ -39,7 +42,7 @@ class AutoParser:
 
 
 def parser_for(name: str) -> Parser:
-    """The parser of a format, or a new one that finds the format by itself for `auto`.
+    """The parser of a format, or a new one that remembers: for `auto`, and for formats whose lines need that.
 
     Raises: DecodeError naming the known formats.
     """
@@ -47,8 +50,13 @@ def parser_for(name: str) -> Parser:
         return AutoParser()
     for known in FORMATS:
         if known.name == name:
-            return known.parse
+            return known.begin() if known.begin is not None else known.parse
     raise DecodeError(f"unknown format; known are {', '.join(NAMES)}")
+
+
+def is_read_by_itself(name: str) -> bool:
+    """Whether a line of this format gives its event without those before it."""
+    return any(known.name == name and known.begin is None for known in FORMATS)
 
 
 def parse_lines(name: str, lines: Sequence[bytes], received_ms: int) -> list[Event | None]:

@@ -4,11 +4,9 @@ Source: RFC 3164 4.1, RFC 5424 6; rsyslog's RSYSLOG_FileFormat (the default of D
 """
 
 import re
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import NamedTuple
 
-DAY_MS = 86_400_000
+from detectors.timestamps import bsd_time_ms
 
 _BSD = re.compile(
     r"(?:<[0-9]{1,3}>)?([A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}) (?:([^ :\[]++) (?=[^ ]))?+(.*)",
@@ -16,16 +14,16 @@ _BSD = re.compile(
 )
 _ISO = re.compile(
     r"(?:<[0-9]{1,3}>)?([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.,]{8,18}+(?:Z|[+-][0-9]{2}:?+[0-9]{2})?+) "
-    r"(?:([^ :\[]++) (?=[^ ]))?+(.*)",
+    r"(?!std(?:out|err) [FP] |[0-9A-Fa-f.:]{2,45}+ [A-Z]{3,10}+ /)(?:([^ :\[]++) (?=[^ ]))?+(.*)",
     re.DOTALL,
 )
+"""Not what a container runtime or IIS writes, which begins like it."""
 _RFC5424 = re.compile(
     r"<[0-9]{1,3}>1 ([^ ]{1,40}+) ([^ ]{1,255}+) ([^ ]{1,48}+) [^ ]{1,128}+ [^ ]{1,32}+ "
     r'(?:-|(?:\[[^\]"\s]++(?: [^=\]" ]++="(?:[^"\\]++|\\.)*+")*+\])++)(?: (.*))?',
     re.DOTALL,
 )
 _TAG = re.compile(r"([^ :\[\]]{1,64}+)(?:\[[^\]]{0,32}+\])?+: ?+(.*)", re.DOTALL)
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 
 
 class SyslogLine(NamedTuple):
@@ -57,35 +55,3 @@ def _tagged(timestamp: int | str | None, host: str | None, rest: str) -> SyslogL
     if tag is None:
         return SyslogLine(timestamp, host, None, rest)
     return SyslogLine(timestamp, host, tag[1], tag[2])
-
-
-def bsd_time_ms(text: str, received_ms: int) -> int | None:
-    """Epoch ms of `Nov 23 10:00:01`, which has neither year nor zone.
-
-    The year is that of receipt, or the one before where that would lie more than a day ahead; the zone is
-    UTC. None where there is no such moment.
-    """
-    year = _year(received_ms // DAY_MS)
-    for candidate in (year, year - 1):
-        ms = _bsd_time_ms(text, candidate)
-        if ms is not None and ms <= received_ms + DAY_MS:
-            return ms
-    return None
-
-
-@lru_cache(maxsize=4)
-def _year(day: int) -> int:
-    return datetime.fromtimestamp(day * 86_400, UTC).year
-
-
-@lru_cache(maxsize=4096)
-def _bsd_time_ms(text: str, year: int) -> int | None:
-    month, rest = divmod(_MONTHS.find(text[:3]), 4)
-    if rest:
-        return None
-    try:
-        clock = (int(text[7:9]), int(text[10:12]), int(text[13:15]))
-        moment = datetime(year, month + 1, int(text[4:6]), *clock, tzinfo=UTC)
-    except ValueError:
-        return None
-    return int(moment.timestamp()) * 1000

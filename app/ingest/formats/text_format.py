@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from app.ingest.formats.format import Format, Parser
 from app.ingest.formats.patterns import Pattern, read_text
 from app.ingest.formats.programs import parse_program_line, without_repeat
+from app.ingest.values import clamp_repeat
 from detectors.event import Event
 
 ReadTime = Callable[[str, int], int | str | None]
@@ -72,8 +73,8 @@ class _Sentences:
         event: Event | None = Event(message=text)
         if event is not None and not read_text(self.patterns, text, event):
             event = self.find(text, received_ms)
-        if event is not None and repeat > 1:
-            event.repeat = repeat
+        if event is not None:
+            event.repeat = clamp_repeat(event.repeat * repeat)
         return event
 
     def _parser_of(self, program: str) -> Parser | None:
