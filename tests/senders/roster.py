@@ -3,7 +3,7 @@
 `on_503` and `on_kill` are what the tests found, and what they hold it to.
 """
 
-from tests.senders import rsyslog, syslog_ng
+from tests.senders import journal, rsyslog, syslog_ng
 from tests.senders.scripts import of_node, of_python
 from tests.senders.sending import Fate, Sender
 
@@ -66,6 +66,17 @@ BULK = [
         "elasticsearch-py helpers.bulk",
         "Elasticsearch _bulk",
         *of_python("elasticsearch", "elasticsearch_bulk"),
+        on_503=KEPT,
+        on_kill=KEPT,
+    ),
+]
+
+JOURNAL = [
+    Sender(
+        "systemd-journal-upload",
+        "systemd journal",
+        journal.version,
+        journal.upload,
         on_503=KEPT,
         on_kill=KEPT,
     ),
@@ -137,4 +148,4 @@ HEC = [
     ),
 ]
 
-SENDERS = (*PLAIN, *BULK, *OTLP, *LOKI, *HEC)
+SENDERS = (*PLAIN, *BULK, *JOURNAL, *OTLP, *LOKI, *HEC)

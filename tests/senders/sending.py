@@ -56,11 +56,9 @@ class Record:
 class Fate(enum.Enum):
     """What becomes of records that the service could not take at once."""
 
-    KEPT = "all counted, each once"
-    KEPT_UNTIL_CLOSED = (
-        "all counted, each once; the sender's next try is a minute later, or when it is closed"
-    )
-    LOST = "lost, as the sender does not try again; nothing doubled"
+    KEPT = "each counted once"
+    KEPT_UNTIL_CLOSED = "each counted once; it tries again after a minute, or when it is closed"
+    LOST = "lost: it does not try again; nothing doubled"
 
 
 class Running(Protocol):

@@ -1,4 +1,4 @@
-"""The table of docs/shippers.md: which sender was seen to do what. `python -m tests.senders.table` writes it anew.
+"""The tables of docs/shippers.md: which sender was seen to do what. `python -m tests.senders.table` writes them anew.
 
 Versions and results are those that the last run of the tests has left in .senders/results/; a sender of which there is
 no result keeps its row.
@@ -15,9 +15,14 @@ from tests.senders.sending import ROOT, Sender
 PAGE = ROOT / "docs" / "shippers.md"
 BEGIN = "<!-- The senders that are tested; written by tests/senders/table.py -->"
 END = "<!-- End of the senders that are tested -->"
-HEAD = """
-| sender | protocol | verified with | an attack | what is answered with 503 | what it has while the service is dead |
+REAL_PROGRAMS = """
+| real program | version | protocol | an attack | what is answered with 503 | what it has while the service is dead |
 |---|---|---|---|---|---|
+"""
+BYTE_EXACT = """
+
+| requests byte for byte | protocols | what its source or manual says that it does on a 503 |
+|---|---|---|
 """
 
 
@@ -27,8 +32,8 @@ def row_of(sender: Sender, known: dict[str, str]) -> str:
     if not all(path.exists() for path in results):
         return known.get(sender.name, "")
     seen = [json.loads(path.read_text("utf-8")) for path in results]
-    cells = [sender.name, f"`{sender.protocol}`", f"the real program, {seen[0]['version']}"]
-    return "| " + " | ".join([*cells, *(each["result"] for each in seen)]) + " |"
+    cells = [sender.name, seen[0]["version"], sender.protocol, *(each["result"] for each in seen)]
+    return "| " + " | ".join(cells) + " |"
 
 
 def rows_of(page: str) -> dict[str, str]:
@@ -38,20 +43,20 @@ def rows_of(page: str) -> dict[str, str]:
 
 
 def write(page: Path = PAGE) -> None:
-    """The table between its two marks."""
+    """The tables between the two marks."""
     text = page.read_text("utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:
-        raise SystemExit(f"{page.name} has no place for the table: {BEGIN} and {END}")
-    rows = [row_of(sender, rows_of(text)) for sender in SENDERS]
-    rows += [
-        f"| {s.name} | `{s.protocol}` | requests byte for byte | counted | {s.on_503} | as with 503 |"
+        raise SystemExit(f"{page.name} has no place for the tables: {BEGIN} and {END}")
+    known = rows_of(text)
+    real = "\n".join(filter(None, (row_of(sender, known) for sender in SENDERS)))
+    others = "\n".join(
+        f"| {s.name} | {', '.join(protocol for protocol, _ in s.spoken)} | {s.on_503} |"
         for s in byte_exact.SENDERS
-    ]
-    page.write_text(
-        before + begin + "\n" + HEAD + "\n".join(filter(None, rows)) + "\n\n" + END + after, "utf-8"
     )
+    tables = REAL_PROGRAMS + real + BYTE_EXACT + others
+    page.write_text(before + begin + "\n" + tables + "\n\n" + end + after, "utf-8")
 
 
 if __name__ == "__main__":

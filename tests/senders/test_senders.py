@@ -1,7 +1,7 @@
 """Real senders: an attack that they send ends in a block, and no outage makes them lose or double what they keep.
 
-What is exact is counted exactly: one rule fires when all the different records have been counted, another when one more
-than there are has been counted, and that one must stay silent.
+Counting is judged by rules: of the records before, during and after an outage, one fires when all different ones have
+been counted, another when one more than there are has been counted, and that one must stay silent.
 """
 
 import os
@@ -35,7 +35,7 @@ POLICY = "\n".join(
         "rules:",
         *(RULE.format(f"all_{w}", f"/counted/{w}/", "distinct: path, ", EACH) for w in PHASES),
         RULE.format("any_during", "/counted/during/", "", 1),
-        RULE.format("one_too_many", "/counted/", "", len(PHASES) * EACH + 1),
+        *(RULE.format(f"twice_{w}", f"/counted/{w}/", "", EACH + 1) for w in PHASES),
         RULE.format("afterwards", "/afterwards", "", 1),
     ]
 )
@@ -83,9 +83,16 @@ def is_blocked(service: Service, address: str) -> bool:
 
 def fired(service: Service, address: str) -> set[str]:
     """The rules that have an incident about this address."""
-    url = f"{service.url}/v1/admin/incidents?limit=500&entity={address}"
-    answer = httpx.get(url, headers={"X-Api-Key": TOKENS["viewer"]})
-    return {incident["rule"] for incident in answer.raise_for_status().json()["items"]}
+    found: set[str] = set()
+    wanted = {"entity": address, "limit": "200"}
+    while True:
+        url = f"{service.url}/v1/admin/incidents"
+        answer = httpx.get(url, params=wanted, headers={"X-Api-Key": TOKENS["viewer"]}, timeout=30)
+        page = answer.raise_for_status().json()
+        found |= {incident["rule"] for incident in page["items"]}
+        if page["next_cursor"] is None:
+            return found
+        wanted["cursor"] = page["next_cursor"]
 
 
 def put_off(service: Service) -> int:
