@@ -1,6 +1,6 @@
 """The command line: `bartizan COMMAND`. What a command needs is imported when it runs.
 
-Exit codes: 0 done, 1 an error, 2 wrong usage, 10 the address is blocked.
+Exit codes: 0 done, 1 an error (`explain`: nothing counts), 2 wrong usage, 10 the address is blocked.
 """
 
 import sys
@@ -12,6 +12,7 @@ import typer
 from app.commands.blocks import allow, blocks
 from app.commands.delivery import route
 from app.commands.digest import digest
+from app.commands.explain import explain
 from app.commands.incidents import incidents
 from app.commands.investigate import investigate
 from app.commands.notify import notify
@@ -43,6 +44,7 @@ app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
 app.add_typer(simulate, name="simulate")
 app.command()(investigate)
+app.command()(explain)
 
 
 @app.command()

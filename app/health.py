@@ -9,7 +9,7 @@ the operator's tools read).
 """
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -17,9 +17,11 @@ from fastapi import APIRouter, Request
 from redis.exceptions import RedisError
 from starlette.responses import Response
 
-from app.world import AppWorld
 from detectors.errors import StorageError
 from detectors.timestamps import to_rfc3339
+
+if TYPE_CHECKING:
+    from app.world import AppWorld
 
 HEALTH_TYPE = "application/health+json"
 PROBE_KEY = "bartizan:{act}:probe"
@@ -32,7 +34,7 @@ log = structlog.get_logger(__name__)
 router = APIRouter(tags=["health"])
 
 
-async def _redis_ms(world: AppWorld) -> float | None:
+async def _redis_ms(world: "AppWorld") -> float | None:
     """How long a write to Redis takes, in milliseconds; None where it fails."""
     started = time.perf_counter()
     try:
@@ -43,7 +45,7 @@ async def _redis_ms(world: AppWorld) -> float | None:
     return (time.perf_counter() - started) * 1000
 
 
-async def _channels(world: AppWorld) -> str:
+async def _channels(world: "AppWorld") -> str:
     """`warn` while a channel does not deliver; never worse: an outage at a receiver must not stop the blocker."""
     try:
         unhealthy = await world.actions.channel_health.unhealthy(world.actions.sender.channels)
@@ -52,7 +54,7 @@ async def _channels(world: AppWorld) -> str:
     return "warn" if unhealthy else "pass"
 
 
-async def _checks(world: AppWorld) -> dict[str, tuple[str, dict[str, Any]]]:
+async def _checks(world: "AppWorld") -> dict[str, tuple[str, dict[str, Any]]]:
     """Each check's status and what it saw. Only what takes this process out of service is `fail`."""
     redis_ms, age_s = await _redis_ms(world), world.list_age_s()
     return {

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from app.embedded_redis import EmbeddedRedis
-from app.ingest.decode import Decoded, decode_events, decode_lines
+from app.ingest.decode import decode_as
 from app.policies.policy import Policy, default_text, load_policy
 from app.redis import connect
 from app.replay_changes import compare, difference_table, rule_table
@@ -43,6 +43,7 @@ CHUNK_BYTES = 2 * 1024 * 1024
 LATE_DELIVERY_MS = 5_000
 """A file is read far faster than it was written, so windows need not outlive their events for long."""
 STDIN = "-"
+NOBODYS_KEY = b"the fingerprints of a replay are seen by nobody else"
 
 
 class Replayed(msgspec.Struct):
@@ -103,7 +104,7 @@ async def replay(
     totals = Totals()
     for path in in_order_of_time(paths, format_name, now()):
         for chunk, size in _chunks(path):
-            decoded = _decode(chunk, format_name, now())
+            decoded = decode_as(chunk, format_name, now())
             processed = await engine.process(Batch(decoded.events, decoded.records, now(), path))
             totals.lines += len(decoded.events) + len(decoded.rejected)
             totals.rejected += len(decoded.rejected)
@@ -119,7 +120,7 @@ def offline_engine(
     redis: Redis,
     *,
     trusted_proxies: Sequence[str] = (),
-    fingerprint_key: bytes = b"the fingerprints of a replay are seen by nobody else",
+    fingerprint_key: bytes = NOBODYS_KEY,
     masks: Mapping[str, Secret] | None = None,
     geo: Geo | None = None,
 ) -> Engine:
@@ -162,12 +163,6 @@ def _pattern_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bartizan"
 
 
-def _decode(chunk: bytes, format_name: str, received_ms: int) -> Decoded:
-    if format_name == "events" or (format_name == "auto" and chunk.lstrip()[:1] in (b"{", b"[")):
-        return decode_events(chunk, received_ms)
-    return decode_lines(chunk, format_name, received_ms)
-
-
 def in_order_of_time(paths: Sequence[str], format_name: str, received_ms: int) -> list[str]:
     """The files by the time of their first event, as rotated logs should be read."""
     if len(paths) == 1:
@@ -175,7 +170,7 @@ def in_order_of_time(paths: Sequence[str], format_name: str, received_ms: int) -
 
     def first_at(path: str) -> int:
         for chunk, _ in _chunks(path):
-            for event in _decode(
+            for event in decode_as(
                 chunk[:65_536].rpartition(b"\n")[0] or chunk, format_name, received_ms
             ).events:
                 at = parse_time(event.timestamp)

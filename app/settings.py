@@ -39,7 +39,11 @@ class Settings(BaseSettings):
     shards: int = Field(default=1, ge=1, le=1024)
     journal_hours: int = Field(default=24, ge=0, le=24 * 366)
     journal_mb: int = Field(default=512, ge=1, le=1_000_000)
+    hec_query_token: bool = False
+    hec_acks: bool = False
     fingerprint_key: SecretStr | None = None
+    vercel_secret: SecretStr | None = None
+    vercel_verify: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._~+/=-]{1,256}$")
     log_format: Literal["auto", "json", "text"] = "auto"
     url: str | None = None
     ingest_token: SecretStr | None = None

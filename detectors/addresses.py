@@ -107,3 +107,32 @@ def client_address(client_ip: str | None, forwarded_for: str | None, trusted: Ne
         if address is None or trusted.covering(address) is None:
             return address
     return address
+
+
+def address_in_words(client_ip: str | None, forwarded_for: str | None, trusted: Networks) -> str:
+    """Why `client_address` answers what it does, for people; empty where it is simply the address that was logged.
+
+    Quotes canonical addresses only, never the log's own text.
+    """
+    found = client_address(client_ip, forwarded_for, trusted)
+    if client_ip is None:
+        return "the record names no client address"
+    is_chain = "," in client_ip
+    peer = None if is_chain else parse_address(client_ip)
+    if found is None:
+        if is_chain:
+            return "client_ip is a chain, and the entry that counts is no address"
+        if peer is None:
+            return "what client_ip holds is no address"
+        return f"{peer} is a trusted proxy, and the entry of X-Forwarded-For before it is no address"
+    if trusted.covering(found) is not None:
+        return (
+            f"{found} is a trusted proxy itself (BARTIZAN_TRUSTED_PROXIES): the record names nobody behind it"
+        )
+    if is_chain:
+        return "the first address from the right of the chain that is no trusted proxy"
+    if peer != found:
+        return f"from X-Forwarded-For, since {peer} is a trusted proxy"
+    if forwarded_for:
+        return f"X-Forwarded-For is not believed: {peer} is no trusted proxy (BARTIZAN_TRUSTED_PROXIES)"
+    return ""

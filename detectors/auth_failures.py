@@ -60,6 +60,10 @@ class AuthFailures(Detector):
         reason = failure_of(look.event, self._site)
         return (Verdict(self._rule, reason),) if reason else ()
 
+    def why_not(self, look: Look) -> str:
+        """Which sign of a failure is not one here."""
+        return _why_no_failure(look.event, self._site)
+
 
 class FailedLogins(AuthFailures):
     """The failed authentications that name a user, for the rules about accounts."""
@@ -67,6 +71,10 @@ class FailedLogins(AuthFailures):
     def judge(self, look: Look) -> Iterable[Verdict]:
         """At most one verdict; none where the log does not say who it was."""
         return super().judge(look) if look.event.user else ()
+
+    def why_not(self, look: Look) -> str:
+        """That nobody is named, where it is a failure."""
+        return "the event names no user" if not look.event.user else super().why_not(look)
 
 
 def failure_of(event: Event, site: Surroundings) -> str | None:
@@ -95,6 +103,20 @@ def _sign_of_failure(event: Event, site: Surroundings) -> str | None:
     if event.status == 200 and event.method == "POST" and is_one_of(path_of(event), site.login_forms):
         return "login form answered 200 instead of a redirect"
     return None
+
+
+def _why_no_failure(event: Event, site: Surroundings) -> str:
+    """What of an event looks like a failure, and what it lacks to be one. Asked of events that are none."""
+    path = path_of(event)[:LONGEST_QUOTE]
+    if event.outcome == "failure":
+        return f"outcome failure counts with category authentication or on a login path, and {path} is none"
+    if event.status == 403:
+        return f"status 403 counts on a login path, and {path} is none"
+    if event.status == 200 and is_one_of(path_of(event), site.login_forms):
+        return "a login form that answers 200 counts where the method is POST"
+    if event.outcome is not None and event.status is None:
+        return f"the outcome is {event.outcome}"
+    return ""
 
 
 def is_login_success(event: Event, site: Surroundings) -> bool:

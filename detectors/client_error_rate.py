@@ -41,6 +41,9 @@ class ClientErrorRate:
         references=("OAT-014", "OAT-018", "T1595.003"),
     )
 
+    measures = "answers 400 to 499 of an address, and from its fifth on all its others"
+    """What it adds up, for people."""
+
     def __init__(self, rule: Rule, trusted: Networks, clients: TrustedClients | None = None) -> None:
         self.rule = rule
         self._trusted = trusted

@@ -101,6 +101,10 @@ class Detector(ABC):
     def judge(self, look: Look) -> Iterable[Verdict]:
         """The rules that this event counts for, if any."""
 
+    def why_not(self, look: Look) -> str:
+        """Why an event that it wanted to see does not count, for people; empty where it just saw no sign."""
+        return ""
+
 
 def path_of(event: Event) -> str:
     """The path as the server understands it: decoded, folded, without query, parameters and trailing slashes."""

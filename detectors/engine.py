@@ -6,7 +6,8 @@ detectors that want an event (roster.py), what counts is gathered by rule and su
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from detectors.addresses import Networks
 from detectors.auth_failures import LOGIN, LOGIN_FORM
 from detectors.detector import Look, Surroundings
 from detectors.event import Batch
+from detectors.explanation import Explainer
 from detectors.finding import SubjectKind
 from detectors.gathering import Counted, Gatherer
 from detectors.geo import Geo
@@ -111,6 +113,14 @@ class Engine:
         self.clients = TrustedClients(trusted_clients, trusted)
         self._roster = Roster(rules, around, wanted, self.clients, on_failure)
         self._gatherer = Gatherer(self.secrets, trusted)
+
+    @contextmanager
+    def explaining(self, batch: Batch) -> Iterator[Explainer]:
+        """Says what `process` would count of these events; neither windows nor detectors know of it afterwards."""
+        try:
+            yield Explainer(batch, self.scanner.scan(batch.records), self._roster, self.secrets)
+        finally:
+            self.secrets.forget()
 
     async def process(self, batch: Batch) -> Processed:
         """Counts a batch. Raises: StorageError, when the sender must send it again."""

@@ -40,14 +40,32 @@ class EvidenceClerk:
         `may_hold_secret`: what the scan said; without it nothing needs redacting, and most events need nothing.
         """
         if batch is not self._batch:
-            self._batch, self._written, self._guards = batch, {}, {}
-            self._masks_of = NOTHING, []
+            self._take(batch)
         known, rest = self._written.get(index) or self._write_event(batch, index, may_hold_secret)
         if may_hold_secret:
             matched = self._safe_quote(matched, index, known)
         text = msgspec.json.encode(matched[:FIELD_CHARACTERS]).decode()
         flags = f',"flags":["{flag}"]' if flag else ""
         return f'{{"at":{at},"received_at":{batch.received_ms},"matched":{text}{flags}{rest}'
+
+    def quote(self, batch: Batch, index: int, text: str, most: int = FIELD_CHARACTERS) -> str:
+        """A text that quotes a record of this batch, as it may be shown: without credentials, and cut."""
+        known = self._known(batch, index)
+        return self._safe_quote(text[:most], index, known)
+
+    def mask(self, batch: Batch, index: int, text: str, most: int = FIELD_CHARACTERS) -> str:
+        """A whole field of a record of this batch, as it may be shown: its credentials masked, and cut."""
+        return self._safe(text, self._known(batch, index), most) or ""
+
+    def _known(self, batch: Batch, index: int) -> Found:
+        """The credentials of a record, looked for whatever the scan said."""
+        if batch is not self._batch:
+            self._take(batch)
+        return (self._written.get(index) or self._write_event(batch, index, may_hold_secret=True))[0]
+
+    def _take(self, batch: Batch) -> None:
+        self._batch, self._written, self._guards = batch, {}, {}
+        self._masks_of = NOTHING, []
 
     def _safe_quote(self, quote: str, index: int, known: Found) -> str:
         if known.secrets or not known.is_complete:

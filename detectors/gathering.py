@@ -28,6 +28,14 @@ _NARROWED = frozenset({Kind.SEQUENCE, Kind.NEWCOMER})
 """Kinds of windows that a rule has beside another one of the same subject."""
 
 
+_LACKING = {
+    SubjectKind.IP: "no client address",
+    SubjectKind.USER: "no user",
+    SubjectKind.KEY: "no key",
+    SubjectKind.HOST: "no host",
+}
+
+
 class Counted(msgspec.Struct, gc=False):
     """One verdict with its event's place in the batch and its time (epoch ms)."""
 
@@ -120,6 +128,13 @@ class Gatherer:
                 return None, ""
             narrow += f":{self._secrets.stand_in(value)}"
         return subject, narrow
+
+    def missing(self, verdict: Verdict, event: Event) -> str:
+        """What an event lacks to count for somebody, for people; empty where it lacks nothing."""
+        for kind in verdict.rule.group_by:
+            if self._part(kind, verdict, event, NOTHING) is None:
+                return _LACKING[kind]
+        return "" if self._has_value(verdict, event) else "nothing in it can differ from other events"
 
     def _has_value(self, verdict: Verdict, event: Event) -> bool:
         """Whether a distinct rule finds in this event what must differ; where it is missing, nothing counts."""

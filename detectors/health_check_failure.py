@@ -71,6 +71,15 @@ class HealthCheckFailure(Detector):
             answer = f"health check{path}: {event.message[:LONGEST_QUOTE]}"
         return (Verdict(self._rule, answer, good=good, place=place),)
 
+    def why_not(self, look: Look) -> str:
+        """Why an event is no health check."""
+        event = look.event
+        if path_of(event) not in self._site.health_paths:
+            return f"{path_of(event)[:LONGEST_QUOTE]} is no health path"
+        if event.method not in ("GET", "HEAD", None):
+            return "a health check is a GET or HEAD"
+        return "the answer says nothing of the service's health"
+
     def _check_of(self, event: Event) -> str:
         """Which check it is, where somebody asked the service from outside: its path."""
         path = (event.path or "").partition("?")[0][:LONGEST_QUOTE]

@@ -131,6 +131,7 @@ class SecretFinder:
         self._key = fingerprint_key
         self._masks = {} if masks is None else masks
         self._remembered: dict[bytes, Found] = {}
+        self.key_ids = scanner.key_ids
 
     def twin(self) -> "SecretFinder":
         """The same finder once more, for another thread."""

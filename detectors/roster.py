@@ -5,6 +5,7 @@ of the scan, outcomes, keys), and only those that do are asked.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from detectors.account_takeover import AccountTakeover
 from detectors.addresses import Networks
@@ -71,6 +72,16 @@ OWN_RULES = "own_rules"
 """The name under which a failure of the operator's own rules is counted."""
 
 
+class Heard(NamedTuple):
+    """How far an event came with the detector of one rule. Each step is only taken after the one before it."""
+
+    detector: Detector
+    is_wanted: bool
+    """It is one that the detector wants to see."""
+    is_sign: bool
+    """The detector says that it counts."""
+
+
 class Roster:
     """Who looks at what."""
 
@@ -81,12 +92,16 @@ class Roster:
         wanted: Wanted,
         clients: TrustedClients,
         on_failure: Callable[[str, Exception], object],
+        own: OwnRules | None = None,
     ) -> None:
-        """`wanted`: the operator's own rules, and what they need.
+        """`wanted`: the operator's own rules, and what they need; `own`: their detector, where it is made already.
 
         `on_failure` is told the name of a detector that raised.
         """
-        self._clients = clients
+        self.rules = tuple(rules)
+        self._made_of = (self.rules, around, wanted, clients)
+        self.clients = clients
+        self.trusted = around.trusted
         self._on_failure = on_failure
         looking = [rule for rule in rules if rule.name in DETECTORS and not rule.is_own]
         made = [(rule, DETECTORS[rule.name](rule, around)) for rule in looking]
@@ -96,8 +111,9 @@ class Roster:
             if rule.where is not None
         }
         self._names: dict[Detector, str] = {detector: rule.name for rule, detector in made}
-        if wanted.rules:
-            self._names[OwnRules(wanted, around)] = OWN_RULES
+        self._own = own or (OwnRules(wanted, around) if wanted.rules else None)
+        if self._own is not None:
+            self._names[self._own] = OWN_RULES
         if any(rule.shared_from for rule in looking):
             self._names[SharedAddress(SHARED_RULE, around)] = SHARED_RULE.name
         self._detectors = list(self._names)
@@ -130,8 +146,29 @@ class Roster:
         """What the detectors that want this event say of it."""
         for detector in self._interested(look.event, look.hits):
             for verdict in self._judged(detector, look):
-                if not self._clients.spare(verdict.rule, look.event):
+                if not self.clients.spare(verdict.rule, look.event):
                     yield verdict
+
+    def twin(self, on_failure: Callable[[str, Exception], object]) -> "Roster":
+        """The same detectors once more, without what these remember of earlier events."""
+        return Roster(*self._made_of, on_failure, self._own)
+
+    def fresh_tallies(self) -> "list[Tally]":
+        """What adds batches up, without what these remember of earlier ones."""
+        return [_tally_of(tally.rule, self.trusted, self.clients) for tally in self.tallies]
+
+    def heard(self, rule: str, look: Look) -> Heard | None:
+        """How far an event comes with a built-in rule; None where no detector looks at single events for it."""
+        detector = next((known for known, name in self._names.items() if name == rule), None)
+        if detector is None:
+            return None
+        if detector not in self._interested(look.event, look.hits):
+            return Heard(detector, is_wanted=False, is_sign=False)
+        try:
+            return Heard(detector, is_wanted=True, is_sign=any(True for _ in detector.judge(look)))
+        except Exception as error:  # noqa: BLE001 - as in _judged
+            self._on_failure(rule, error)
+            return Heard(detector, is_wanted=True, is_sign=False)
 
     def _interested(self, event: Event, hits: Sequence[Pattern | str]) -> Sequence[Detector]:
         if not hits and event.outcome is None and (event.api_key_id is None or not self._wants_keys):

@@ -60,6 +60,9 @@ class SlowResponses:
         references=("T1499", "OAT-015"),
     )
 
+    measures = "events with a duration_ms (but WebSockets: status 101)"
+    """What it adds up, for people."""
+
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self._bucket_ms = max(1000, rule.window_ms // BUCKETS)

@@ -11,7 +11,6 @@ from app.commands.output import Json, print_json, print_table, printable
 if TYPE_CHECKING:
     from app.policies.policy import Policy
     from app.policies.tests import Result
-    from detectors.rule import Rule
 
 policy = typer.Typer(help="Check and explain a policy.", no_args_is_help=True)
 COLUMNS = [("RULE", "rule"), ("FIRES AT", "fires_at"), ("THEN", "then"), ("SEVERITY", "severity")]
@@ -108,7 +107,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say in words what each rule of a policy does, defaults included."""
-    from app.policies.explained import explained, lines_of
+    from app.policies.explained import explain_rule, explained, lines_of
     from app.policies.store import PolicyStore
     from app.settings import load_settings
 
@@ -184,55 +183,3 @@ def _off(found: "Policy") -> list[str]:
     from detectors.defaults import DEFAULTS
 
     return [name for name in DEFAULTS if found.rule(name) is None]
-
-
-def explain_rule(rule: "Rule") -> dict[str, Any]:
-    """One rule in words: when it fires, and what follows."""
-    from app.durations import format_duration
-    from detectors.condition_words import describe
-    from detectors.finding import Action, Mode
-    from detectors.rule import Kind
-
-    window = format_duration(rule.window_ms)
-    what = "rules" if rule.parts else rule.distinct_field or rule.distinct or ""
-    per = " and ".join(kind.value for kind in rule.group_by)
-    fires_at = {
-        Kind.COUNT: f"{rule.threshold} in {window}, per {per}",
-        Kind.DISTINCT: f"{rule.threshold} different {what} in {window}, per {per}",
-        Kind.RATIO: f"{rule.threshold}% of at least {rule.min_volume} in {window}, per {per}",
-        Kind.STREAK: f"{rule.threshold} in a row, per {per}",
-        Kind.SEQUENCE: f"{rule.threshold} in {window} and then the other, per {per}",
-        Kind.SCORE: f"{rule.threshold} points in {window}, fading after it, per {per}",
-        Kind.NEWCOMER: f"{rule.threshold} in {window} and then one from a new network, per {per}",
-        Kind.TRAVEL: f"two in {window} too far apart for their time, per {per}",
-        Kind.PERCENTILE: (
-            f"the {rule.percentile}th percentile of at least {rule.min_volume} in {window} above "
-            f"{format_duration(rule.threshold)}, per {per}"
-        ),
-        Kind.SHARED: "never",
-    }[rule.kind]
-    actions = []
-    for action in rule.actions:
-        text = action.value
-        if action is Action.BLOCK_IP:
-            longest = format_duration(rule.max_duration_ms)
-            text += f" for {format_duration(rule.duration_ms)}, doubling up to {longest}"
-        actions.append(text)
-    then = ", ".join(actions)
-    if rule.mode is not Mode.ENFORCE:
-        then = f"{rule.mode.value} only: {then}"
-    row: dict[str, Any] = {
-        "rule": rule.name,
-        "fires_at": fires_at,
-        "then": then,
-        "severity": rule.severity.value,
-    }
-    if rule.title:
-        row["title"] = rule.title
-    if rule.where is not None:
-        row["where"] = describe(rule.where)
-    if rule.then is not None:
-        row["then_where"] = describe(rule.then)
-    if rule.references:
-        row["references"] = list(rule.references)
-    return row

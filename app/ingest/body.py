@@ -1,12 +1,14 @@
 """The bytes a sender meant: a request's body, read and decompressed under two limits.
 
 The decompressed size is enforced while decompressing, so that a bomb never materialises.
-Source: RFC 1952 (gzip), RFC 1950 and 1951 (deflate), RFC 8878 (zstd), RFC 9110 8.4 (Content-Encoding).
+Source: RFC 1952 (gzip), RFC 1950 and 1951 (deflate), RFC 8878 (zstd), RFC 9110 8.4 (Content-Encoding),
+google/snappy format_description.txt (one raw block, as Loki's clients, Vector and Fluent Bit send it).
 """
 
 import zlib
 from collections.abc import Callable
 
+import cramjam
 import zstandard
 from starlette.requests import Request
 
@@ -24,6 +26,8 @@ STEP_BYTES = 64 * 1024
 ZSTD_STEP_BYTES = 512
 """zstandard gives no output limit; four bytes make at most 128 KiB, so one step makes at most 16 MiB."""
 ZSTD_WINDOW_BYTES = 128 * 1024 * 1024
+SNAPPY_RATIO = 32
+"""No element of a block makes more than 22 bytes of one: what announces more than this is none."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -53,7 +57,7 @@ async def read_body(request: Request, limit: int, took: Callable[[int], None]) -
 
 
 def decompress(data: bytes, content_encoding: str = "", limit: int = BODY_LIMIT_BYTES) -> bytes:
-    """The body without its content encodings: gzip, deflate, zstd, identity.
+    """The body without its content encodings: gzip, deflate, zstd, snappy, identity.
 
     The header is a hint: gzip and zstd bytes are recognised without it, and JSON under a `gzip` header
     (some proxies decompress and leave the header) is taken as it is.
@@ -77,14 +81,16 @@ def decompress(data: bytes, content_encoding: str = "", limit: int = BODY_LIMIT_
 
 
 def _undo(name: str, data: bytes, limit: int) -> bytes:
-    if name not in ("gzip", "x-gzip", "deflate", "zstd"):
-        raise DecodeError("unknown content encoding; gzip, deflate, zstd and identity are known")
+    if name not in ("gzip", "x-gzip", "deflate", "zstd", "snappy"):
+        raise DecodeError("unknown content encoding; gzip, deflate, zstd, snappy and identity are known")
     if data.startswith(GZIP_MAGIC):
         return _gunzip(data, limit)
     if data.startswith(ZSTD_MAGIC):
         return _unzstd(data, limit)
     if name == "deflate":
         return _inflate(data, limit)
+    if name == "snappy":
+        return unsnappy(data, limit)
     if data.lstrip()[:1] in (b"{", b"["):
         return data
     raise DecodeError(f"Content-Encoding says {name}, but the body is not {name}")
@@ -184,3 +190,22 @@ def _unzstd(data: bytes, limit: int) -> bytes:
     if not frame.eof:
         raise DecodeError("zstd: the body is cut short")
     return output.joined()
+
+
+def unsnappy(data: bytes, limit: int = BODY_LIMIT_BYTES) -> bytes:
+    """What a raw snappy block holds; JSON, which is no such block, as it is.
+
+    A block announces its length, which is looked at before anything is made of it.
+    Raises: DecodeError, BodyTooLarge.
+    """
+    try:
+        announced = cramjam.snappy.decompress_raw_len(data)
+        if announced <= len(data) * SNAPPY_RATIO:
+            if announced > limit:
+                raise BodyTooLarge(f"the body has more than {limit} bytes after decompression")
+            return bytes(cramjam.snappy.decompress_raw(data))
+    except cramjam.DecompressionError:
+        pass
+    if data.lstrip()[:1] in (b"{", b"["):
+        return data
+    raise DecodeError("snappy: damaged, or not one raw block")

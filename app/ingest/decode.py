@@ -23,11 +23,14 @@ LONG_TEXT = 65_536
 STRICT_MISSES = 8
 """So many records of a batch may miss the fast path by themselves before it is left."""
 
+EVENTS = "events"
+"""Where a format is named: JSON, as `POST /v1/events` takes it."""
 PLAIN = "event"
 """`Batch.read_as` where every record decodes straight into its event."""
 
-_TOO_LONG = f"the record is longer than {RECORD_LIMIT_BYTES} bytes"
-_STRICT = msgspec.json.Decoder(Event)
+TOO_LONG = f"the record is longer than {RECORD_LIMIT_BYTES} bytes"
+OWN_NAMES = msgspec.json.Decoder(Event)
+"""Decodes a record that speaks our names only; `settle` it afterwards."""
 _TEXT_FIELDS = tuple(
     name for name in Event.__struct_fields__
     if name not in ("status", "bytes", "duration_ms", "outcome", "category", "repeat")
@@ -46,6 +49,8 @@ class Decoded:
     """See `Batch.read_as`."""
     notes: object = None
     """What the reader of a shipper's protocol notes for its answer."""
+    is_named: bool = False
+    """The same body again is a retry even where it holds a single record: the record has a time to itself."""
 
 
 def decode_events(body: bytes, received_ms: int) -> Decoded:
@@ -65,32 +70,55 @@ def decode_events(body: bytes, received_ms: int) -> Decoded:
 
 
 def decode_records(
-    records: Sequence[bytes], received_ms: int, *, are_lines: bool = False, has_long: bool = True
+    records: Sequence[bytes],
+    received_ms: int,
+    *,
+    are_lines: bool = False,
+    has_long: bool = True,
+    around: Sequence[Event | None] | None = None,
 ) -> Decoded:
     """The events of records that are framed already, each a JSON object or, of `are_lines`, maybe plain text.
 
-    has_long: whether one of them may be longer than LONG_RECORD_BYTES.
+    `has_long`: whether one of them may be longer than LONG_RECORD_BYTES. `around`: what the envelope of each record
+    says of it, at the same index; it fills the gaps.
     """
     decoded = Decoded()
+    events = decoded.events
     slow = _SlowPath(decoded, received_ms, are_lines)
-    misses, is_strict, is_plain = 0, True, True
+    misses, is_strict, is_plain = 0, True, around is None
     for index, record in enumerate(records):
+        known = len(events)
         if is_strict and not (has_long and len(record) > LONG_RECORD_BYTES):
             try:
-                event = _STRICT.decode(record)
+                event = OWN_NAMES.decode(record)
             except (msgspec.DecodeError, ValueError, RecursionError):
                 misses += 1
                 is_strict = index > 0 and (misses < STRICT_MISSES or misses * 2 < index)
             else:
-                if event.message is not None or event.repeat != 1 or not _is_in_range(event):
-                    event, is_plain = _settled(event, received_ms), False
-                decoded.events.append(event)
+                if not is_settled(event):
+                    event, is_plain = settle(event, received_ms), False
+                events.append(event)
                 decoded.records.append(record)
+                if around is not None:
+                    _fill(event, around[index])
                 continue
         is_plain = False
         slow.decode(index, record)
+        if around is not None:
+            for event in events[known:]:
+                _fill(event, around[index])
     decoded.read_as = PLAIN if is_plain else ""
     return decoded
+
+
+def _fill(event: Event, envelope: Event | None) -> None:
+    """What only the envelope says; and the machine, which the envelope knows better than the record."""
+    if envelope is None:
+        return
+    if event.timestamp is None:
+        event.timestamp = envelope.timestamp
+    if envelope.host is not None:
+        event.host = envelope.host
 
 
 def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
@@ -112,13 +140,23 @@ def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
     return decoded
 
 
+def decode_as(body: bytes, format_name: str, received_ms: int) -> Decoded:
+    """The events of a text that came over no route: JSON in any framing under `events`, log lines otherwise.
+
+    Under `auto` it is JSON where it begins like it. Raises: as `decode_lines`.
+    """
+    if format_name == EVENTS or (format_name == AUTO and body.lstrip()[:1] in (b"{", b"[")):
+        return decode_events(body, received_ms)
+    return decode_lines(body, format_name, received_ms)
+
+
 def _decode_long_lines(records: list[bytes], format_name: str, received_ms: int) -> Decoded:
     """Where a line is so long that it is refused or its texts are cut; one line at a time."""
     parse = parser_for(format_name)
     decoded = Decoded()
     for index, record in enumerate(records):
         if len(record) > RECORD_LIMIT_BYTES:
-            decoded.rejected.append((index, _TOO_LONG))
+            decoded.rejected.append((index, TOO_LONG))
             continue
         _add_line(decoded, index, record, parse(str(record, "utf-8", "replace"), received_ms), format_name)
     return decoded
@@ -131,7 +169,7 @@ def _add_line(decoded: Decoded, index: int, record: bytes, event: Event | None, 
             return
         event = Event(message=str(record, "utf-8", "replace"))
     if len(record) > LONG_RECORD_BYTES:
-        _cut(event)
+        cut_texts(event)
     decoded.events.append(event)
     decoded.records.append(record)
 
@@ -148,7 +186,7 @@ class _SlowPath:
     def decode(self, index: int, record: bytes) -> None:
         """Add the record's event, or the events of several objects in one line, or set it aside."""
         if len(record) > RECORD_LIMIT_BYTES:
-            self._decoded.rejected.append((index, _TOO_LONG))
+            self._decoded.rejected.append((index, TOO_LONG))
             return
         if self._are_lines and not record.lstrip().startswith(b"{"):
             self._add(self._event_of_text(record), record)
@@ -169,18 +207,23 @@ class _SlowPath:
 
     def _add(self, event: Event, record: bytes) -> None:
         if len(record) > LONG_RECORD_BYTES:
-            _cut(event)
+            cut_texts(event)
         self._decoded.events.append(event)
         self._decoded.records.append(record)
 
 
-def _is_in_range(event: Event) -> bool:
-    """Whether the numbers of a strictly decoded event are what the field map would have let pass."""
+def is_settled(event: Event) -> bool:
+    """Whether an event of our own names is already what the field map would have made of it."""
     status = event.status
-    return (status is None or 100 <= status <= 599) and 0 <= (event.bytes or 0) <= LARGEST_INTEGER
+    return (
+        event.message is None
+        and event.repeat == 1
+        and (status is None or 100 <= status <= 599)
+        and 0 <= (event.bytes or 0) <= LARGEST_INTEGER
+    )
 
 
-def _settled(event: Event, received_ms: int) -> Event:
+def settle(event: Event, received_ms: int) -> Event:
     """The same event as the field map would have made it."""
     if event.status is not None and not 100 <= event.status <= 599:
         event.status = None
@@ -190,7 +233,8 @@ def _settled(event: Event, received_ms: int) -> Event:
     return unwrap(event, received_ms)
 
 
-def _cut(event: Event) -> None:
+def cut_texts(event: Event) -> None:
+    """Shorten what a long record holds, in place."""
     for name in _TEXT_FIELDS:
         value = getattr(event, name)
         if type(value) is str and len(value) > LONG_TEXT:

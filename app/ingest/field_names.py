@@ -16,11 +16,12 @@ OWN: tuple[str, ...] = (
 ALIASES: dict[str, tuple[str, ...]] = {
     # In order: ECS, OpenTelemetry (new, then old), OCSF, servers and clouds, names of application logs.
     "timestamp": (
-        "@timestamp", "timeUnixNano", "time_unix_nano", "observedTimeUnixNano", "observed_time_unix_nano",
+        "@timestamp", "timeUnixNano", "time_unix_nano",
         "time_iso8601", "msec", "time_local",
         "StartUTC", "start_time", "EdgeStartTimestamp", "proxy.timestamp",
         "time", "time_dt", "ts", "date", "datetime", "eventTime", "event.created", "created", "created_at",
         "asctime", "@t", "ISODATE", "timereported", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP",
+        "observedTimeUnixNano", "observed_time_unix_nano",  # when a collector saw it: after an outage, hours late
     ),
     "client_ip": (
         "client.ip", "source.ip", "client.address", "source.address",

@@ -56,7 +56,7 @@ def frame(body: bytes) -> Framed:
     if body[0] == 0x7B:  # {
         return _frame_objects(body)
     if body[0] == 0x5B:  # [
-        elements = _array_elements(body)
+        elements = array_elements(body)
         if elements is not None:
             return Framed(elements, False)
     return Framed(lines_of(body), True)
@@ -141,7 +141,7 @@ def _envelope_elements(fields: dict[str, msgspec.Raw]) -> list[bytes] | None:
     meanings = (NAMES.fields.get(key) for key in fields if key not in ENVELOPE_KEYS)
     if any(meaning is not None and meaning[0] in _EVENT_FIELDS for meaning in meanings):
         return None
-    elements = _array_elements(bytes(fields[found[0]]))
+    elements = array_elements(bytes(fields[found[0]]))
     if elements is None or not all(element.startswith(b"{") for element in elements):
         return None
     if found[0] == "records":
@@ -163,7 +163,7 @@ def _kafka_value(element: bytes) -> bytes:
     return element
 
 
-def _array_elements(body: bytes) -> list[bytes] | None:
+def array_elements(body: bytes) -> list[bytes] | None:
     """The elements of one or more arrays, with whatever is broken as records of its own; None for text."""
     if len(body) <= _ARRAY_AT_ONCE_BYTES or body.count(b",") < RECORDS_LIMIT:
         try:

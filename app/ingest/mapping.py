@@ -67,7 +67,8 @@ def _known_line(text: str, received_ms: int, program: str | None) -> Event | Non
     text = text.rstrip("\r\n")
     if program is not None:
         parse = message_parser(program_name(program))
-        return parse(text, received_ms) if parse is not None else None
+        # rsyslog's `msg` has the blank that parts it from the program's name. Source: its documentation of properties.
+        return parse(text.removeprefix(" "), received_ms) if parse is not None else None
     for find in _FINDERS:
         event = find(text, received_ms)
         if event is not None:

@@ -93,7 +93,7 @@ _HEADERS = [
         "name": "Content-Encoding",
         "in": "header",
         "schema": {"type": "string"},
-        "description": "gzip, deflate, zstd or identity; gzip and zstd are also recognised without it",
+        "description": "gzip, deflate, zstd, snappy or identity; gzip and zstd are also recognised without it",
     },
 ]
 

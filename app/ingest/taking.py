@@ -9,7 +9,7 @@ twice, and nothing is lost even where the sender gives up.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,11 +71,21 @@ class Refused(Exception):
 
 async def take(request: Request, shipper: Shipper) -> Response:
     """The answer to one request of this protocol, whatever is wrong with it."""
+
+    async def work(intake: "Intake", head: Head, caller: Caller) -> Response:
+        return await intake.take(request, shipper, head, caller)
+
+    return await answer(request, shipper, work)
+
+
+async def answer(
+    request: Request, shipper: Shipper, work: Callable[["Intake", Head, Caller], Awaitable[Response]]
+) -> Response:
+    """What this work on a known caller's request comes to; a refusal in the words of the protocol."""
     intake = intake_of(request)
     head = head_of(request, intake.world.now())
     try:
-        caller = identify(request)
-        return await intake.take(request, shipper, head, caller)
+        return await work(intake, head, identify(request))
     except Refused as refused:
         intake.world.metrics.events_rejected.labels(_REASONS[refused.refusal]).inc()
         return shipper.refuse(refused.refusal, refused.detail, head)
@@ -144,7 +154,7 @@ class Intake:
         begun = time.perf_counter()
         is_handed_over = False
         try:
-            with self._refusals():
+            with self.refusals():
                 shipper.check(head)
                 work = Work(caller, shipper, head, await _arrival(request, slot))
                 slot.queue(len(work.data), is_small=len(work.data) <= INLINE_BYTES)
@@ -176,7 +186,7 @@ class Intake:
         """Decompress, decode and count a large body, or wait for the same one that is under way."""
         shipper, head, begun = work.shipper, work.head, time.perf_counter()
         try:
-            with self._refusals():
+            with self.refusals():
                 async with self._one_large:
                     unpacked = await asyncio.to_thread(unpack, shipper, work.caller.token_id, work.data, head)
                 slot.take(len(unpacked.body))
@@ -220,11 +230,14 @@ class Intake:
     async def _answer(self, work: Work, unpacked: Unpacked, decoded: Decoded) -> Response:
         """Count what was decoded, and say so in the words of its protocol. Raises: StorageError."""
         metrics, shipper = self.world.metrics, work.shipper
+        decoded = await shipper.sift(decoded, work.caller.token_id, unpacked.digest, work.head)
         rejected, is_duplicate = decoded.rejected, False
         if rejected:
             metrics.events_rejected.labels("undecodable").inc(len(rejected))
         if decoded.events:
-            is_single = len(decoded.events) + len(rejected) == 1 and not shipper.key(work.head)
+            is_alone = len(decoded.events) + len(rejected) == 1
+            can_be_told = decoded.is_named or shipper.repeats_are_retries or shipper.key(work.head)
+            is_single = is_alone and not can_be_told
             is_duplicate = await self.count(
                 work.caller,
                 shipper.name,
@@ -262,7 +275,7 @@ class Intake:
         return processed.duplicate
 
     @contextmanager
-    def _refusals(self) -> Iterator[None]:
+    def refusals(self) -> Iterator[None]:
         """Whatever keeps a body from being counted, as the reason for which it is refused."""
         try:
             yield

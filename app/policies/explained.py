@@ -1,6 +1,7 @@
-"""The policy's words about clients, addresses and keys, as people are shown them, defaults included."""
+"""The policy's words as people are shown them, defaults included: its rules, and about clients, addresses and keys."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from actions.incidents.public_status import StatusPage
 from app.durations import format_duration
@@ -8,7 +9,10 @@ from app.policies.dead_man import DeadManSettings
 from app.policies.maintenance import notice_text, window_text
 from app.policies.people_text import people_text
 from app.policies.policy import Policy
+from detectors.condition_words import describe
+from detectors.finding import Action, Mode
 from detectors.own_keys import prefix_of
+from detectors.rule import Kind, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +116,50 @@ def lines_of(found: Explained) -> list[str]:
         lines += [f"{name}: {text}"] * bool(text)
     lines += [f"own_keys: {key.prefix}... is {key.severity}: {key.description}" for key in found.own_keys]
     return lines
+
+
+def explain_rule(rule: Rule) -> dict[str, Any]:
+    """One rule in words: when it fires, and what follows."""
+    window = format_duration(rule.window_ms)
+    what = "rules" if rule.parts else rule.distinct_field or rule.distinct or ""
+    per = " and ".join(kind.value for kind in rule.group_by)
+    fires_at = {
+        Kind.COUNT: f"{rule.threshold} in {window}, per {per}",
+        Kind.DISTINCT: f"{rule.threshold} different {what} in {window}, per {per}",
+        Kind.RATIO: f"{rule.threshold}% of at least {rule.min_volume} in {window}, per {per}",
+        Kind.STREAK: f"{rule.threshold} in a row, per {per}",
+        Kind.SEQUENCE: f"{rule.threshold} in {window} and then the other, per {per}",
+        Kind.SCORE: f"{rule.threshold} points in {window}, fading after it, per {per}",
+        Kind.NEWCOMER: f"{rule.threshold} in {window} and then one from a new network, per {per}",
+        Kind.TRAVEL: f"two in {window} too far apart for their time, per {per}",
+        Kind.PERCENTILE: (
+            f"the {rule.percentile}th percentile of at least {rule.min_volume} in {window} above "
+            f"{format_duration(rule.threshold)}, per {per}"
+        ),
+        Kind.SHARED: "never",
+    }[rule.kind]
+    actions = []
+    for action in rule.actions:
+        text = action.value
+        if action is Action.BLOCK_IP:
+            longest = format_duration(rule.max_duration_ms)
+            text += f" for {format_duration(rule.duration_ms)}, doubling up to {longest}"
+        actions.append(text)
+    then = ", ".join(actions)
+    if rule.mode is not Mode.ENFORCE:
+        then = f"{rule.mode.value} only: {then}"
+    row: dict[str, Any] = {
+        "rule": rule.name,
+        "fires_at": fires_at,
+        "then": then,
+        "severity": rule.severity.value,
+    }
+    if rule.title:
+        row["title"] = rule.title
+    if rule.where is not None:
+        row["where"] = describe(rule.where)
+    if rule.then is not None:
+        row["then_where"] = describe(rule.then)
+    if rule.references:
+        row["references"] = list(rule.references)
+    return row

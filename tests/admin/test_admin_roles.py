@@ -27,6 +27,7 @@ VIEWER = {
     ("GET", "/observed"),
     ("GET", "/policy"),
     ("POST", "/policy/check"),
+    ("POST", "/explain"),
     ("GET", "/stats"),
     ("GET", "/audit"),
     ("GET", "/silences"),

@@ -79,7 +79,7 @@ def message_parser(program: str) -> Parser | None:
 
 def record_format_of(record: Mapping[str, Any]) -> Format | None:
     """The application that writes such records, by the keys that they hold."""
-    if _FIRST_KEYS.isdisjoint(record):
+    if FIRST_KEYS.isdisjoint(record):
         return None
     for key, found in _RECORDS:
         if key in record and has_keys(record, found.keys):
@@ -113,4 +113,5 @@ _MARKED = tuple((mark, each.find) for each in LINES if each.find is not None for
 UNMARKED = tuple(each.find for each in LINES if each.find is not None and not each.marks)
 """What is asked about every line."""
 _RECORDS = tuple((next(iter(each.keys)), each) for each in LINES if each.keys)
-_FIRST_KEYS = frozenset(key for key, _ in _RECORDS)
+FIRST_KEYS = frozenset(key for key, _ in _RECORDS)
+"""A record without any of them is of no application here."""

@@ -68,6 +68,8 @@ class Shipper:
     """One protocol. `name` labels its metrics and its sources."""
 
     name: str
+    repeats_are_retries = False
+    """Whether the same body again is a retry even where it is a single record: each has a name of its own."""
 
     def check(self, head: Head) -> None:
         """Looks at what is wrong before the body is read. Raises: DecodeError."""
@@ -87,6 +89,13 @@ class Shipper:
     def read(self, body: bytes, head: Head) -> Decoded:
         """The events of an unpacked body. Called in a thread where the body is large. Raises: DecodeError."""
         raise NotImplementedError
+
+    async def sift(self, decoded: Decoded, source: str, delivery: str, head: Head) -> Decoded:
+        """What is left to count once what other deliveries brought is taken out. Raises: StorageError.
+
+        `source` is the sender's token by its id; `delivery` identifies this body over the sender's retries.
+        """
+        return decoded
 
     def success(self, outcome: Outcome, head: Head) -> Response:
         """The answer to a body of which everything, or a part, was counted; or nothing, as it was empty."""

@@ -1,0 +1,88 @@
+"""The shipper protocols as a sender meets them: all ingest routes, over an engine that remembers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.auth import TokenTable
+from app.ingest import routes
+from app.ingest.path_key import PathKey
+from app.metrics import Metrics
+from app.problems import install_problem_handlers
+from app.settings import Settings
+from detectors.errors import StorageError
+from detectors.event import Batch, Event
+
+NOW = 1_795_435_200_000
+"""2026-11-23 12:00 UTC."""
+INGEST_TOKEN = "ingest-token-for-tests-0123456789"
+VIEWER_TOKEN = "viewer-token-for-tests-0123456789"
+
+
+class Engine:
+    """Remembers the batches; the windows have their own tests."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.is_away = False
+
+    async def process(self, batch: Batch) -> Any:
+        if self.is_away:
+            raise StorageError("away")
+        is_known = batch.mark is not None and any(batch.mark == known.mark for known in self.batches)
+        self.batches.append(batch)
+        return SimpleNamespace(duplicate=is_known, counted=0, findings=[])
+
+    @property
+    def events(self) -> list[Event]:
+        """Of the last batch."""
+        return self.batches[-1].events
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(ingest_token=INGEST_TOKEN, viewer_token=VIEWER_TOKEN)
+
+
+@pytest.fixture
+def app(engine: Engine, settings: Settings) -> FastAPI:
+    made = FastAPI()
+    made.add_middleware(PathKey)
+    install_problem_handlers(made)
+    made.include_router(routes.router)
+    made.state.world = SimpleNamespace(
+        engine=engine,
+        tokens=TokenTable(settings),
+        now=lambda: NOW,
+        metrics=Metrics(),
+        settings=settings,
+        redis=None,
+    )
+    return made
+
+
+@pytest.fixture
+async def anybody(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A sender without a token."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://t") as made:
+        del made.headers["user-agent"]
+        yield made
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def sender(anybody: httpx.AsyncClient) -> httpx.AsyncClient:
+    """A sender with the right token."""
+    anybody.headers["Authorization"] = f"Bearer {INGEST_TOKEN}"
+    return anybody
