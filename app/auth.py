@@ -92,6 +92,11 @@ class TokenTable:
         """Take a new set of stored tokens: hash -> (caller, expires_at in epoch ms or None)."""
         self._stored = dict(stored)
 
+    def names(self) -> dict[str, str]:
+        """The names of all tokens that nobody has revoked, by id; of expired ones too."""
+        stored = [caller for caller, _ in self._stored.values()]
+        return {caller.token_id: caller.name for caller in (*stored, *self._outside.values())}
+
     def find(self, secret: str, now_ms: int) -> Caller | None:
         """Whose token this is, or None. The comparison is of hashes, so its timing tells nothing."""
         digest = hash_token(secret)

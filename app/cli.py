@@ -20,6 +20,7 @@ from app.commands.policy import policy
 from app.commands.review import show_statistics, write_report
 from app.commands.silences import maintenance, silence
 from app.commands.simulate import simulate
+from app.commands.sources import rejected, sources
 from app.commands.tokens import tokens
 from detectors.errors import BartizanError
 
@@ -42,6 +43,8 @@ app.add_typer(route, name="route")
 app.add_typer(digest, name="digest")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
+app.add_typer(sources, name="sources")
+app.add_typer(rejected, name="rejected")
 app.add_typer(simulate, name="simulate")
 app.command()(investigate)
 app.command()(explain)

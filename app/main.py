@@ -169,6 +169,8 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
         "maintenance": _every(NOTICES_LOOK_S, _notices(world)),
         "dead_man": dead_man.run,
         "digests": _every(DIGESTS_LOOK_S, digest_look(world)),
+        "sources": world.sources.run,
+        "source_watch": world.source_watch.run,
         "responder": world.responder.run,
         "investigator": world.investigator.run,
     }

@@ -42,11 +42,14 @@ KINDS = ("events", "raw", *SHIPPERS)
 JOURNAL_RESULTS = ("written", "queue_full", "disk", "unreadable")
 LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
 REJECTIONS = ("undecodable", "too_large", "unauthorized", "overloaded", "storage")
+KEPT_RESULTS = ("kept", "dropped")
+REINGEST_RESULTS = ("accepted", "rejected", "duplicate")
 SIGNAL_RESULTS = ("sent", "failed", "held_back")
 STORAGE_PLACES = (
     *("ingest", "responder", "follower", "tokens"),
-    *("maintenance", "investigating", "dispatching", "sending", "digests"),
+    *("maintenance", "investigating", "dispatching", "sending", "digests", "sources"),
 )
+SOURCE_STATES = ("ok", "silent", "unreadable")
 NOTIFICATION_RESULTS = (
     *("delivered", "failed", "retried", "held", "superseded"),
     *("muted", "digest", "unrouted", "doubled", "unreadable"),
@@ -64,6 +67,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         rules = list(DEFAULTS)
         self._init_ingest()
+        self._init_sources()
         self._init_lookup()
         self.findings = self._counter(
             "bartizan_rule_matches_total", "Findings handled", {"rule": rules, "mode": list(Mode)}
@@ -182,6 +186,36 @@ class Metrics:
             registry=self.registry,
             buckets=BATCH_BUCKETS_S,
         )
+
+    def _init_sources(self) -> None:
+        self.events_missing = self._counter(
+            "bartizan_events_missing_total",
+            "Events counted that have no client address, or neither a status nor an outcome",
+            {"field": ("client_ip", "status")},
+        )
+        self.records_kept = self._counter(
+            "bartizan_rejected_records_total",
+            "Rejected records, by whether there was room to keep them for a day",
+            {"result": KEPT_RESULTS},
+        )
+        self.records_reingested = self._counter(
+            "bartizan_reingested_records_total",
+            "Rejected records that were decoded once more, by what became of them",
+            {"result": REINGEST_RESULTS},
+        )
+        self._sources = Gauge(
+            "bartizan_sources",
+            "Sources of logs of the last 30 days, by state",
+            ["state"],
+            registry=self.registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.show_sources({})
+
+    def show_sources(self, number: Mapping[str, int]) -> None:
+        """Bring the gauge of the sources up to now; the number of each state."""
+        for state in SOURCE_STATES:
+            self._sources.labels(state).set(number.get(state, 0))
 
     def _init_lookup(self) -> None:
         self.lookups = self._counter(

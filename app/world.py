@@ -35,6 +35,11 @@ from app.policies.store import PolicyStore
 from app.redis import connect
 from app.settings import Settings, fingerprint_key, write_new_private
 from app.site import site_of
+from app.sources.reingest import Reingest
+from app.sources.rejected import RejectedRecords
+from app.sources.sources import Sources
+from app.sources.store import SourceStore
+from app.sources.watch import SourceWatch
 from app.status_feed import StatusFeed
 from app.tokens import TokenStore
 from detectors.addresses import Networks
@@ -72,6 +77,9 @@ class AppWorld:
     metrics: Metrics
     journal: Journal | None
     status: StatusFeed
+    sources: Sources
+    source_watch: SourceWatch
+    reingest: Reingest
     http: httpx.AsyncClient
     """What the channels send with."""
     channels: dict[str, Channel]
@@ -165,6 +173,8 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     engine = make_engine(policy, settings, windows, metrics, actions.geo, journal)
     if history is not None:
         history.take_engine(engine, site_of(policy))
+    source_store, rejected = SourceStore(redis, now), RejectedRecords(redis, now)
+    tokens = TokenTable(settings)
     world = AppWorld(
         settings=settings,
         version=found_version,
@@ -182,7 +192,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             now,
             on_storage_error=lambda: metrics.count("storage_errors", where="follower"),
         ),
-        tokens=TokenTable(settings),
+        tokens=tokens,
         token_store=TokenStore(redis, now),
         metrics=metrics,
         journal=journal,
@@ -192,6 +202,12 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             lambda: store.current.status_page,
             actions.maintenance.upcoming,
         ),
+        sources=Sources(source_store, rejected, lambda: world.engine.secrets, metrics),
+        source_watch=SourceWatch(
+            *(source_store, rejected, windows, lambda: store.current, tokens.names),
+            *(now, metrics),
+        ),
+        reingest=Reingest(source_store, rejected, lambda batch: world.engine.process(batch), now, metrics),
         http=http,
         channels=channels,
         now=now,

@@ -98,6 +98,15 @@ DEFAULTS: dict[str, Rule] = {
             percentile=95,
             recovers=RECOVERED_BELOW,
         ),
+        # About who sends the logs: the source of each threshold stands at the head of its file.
+        Rule(
+            *("source_unreadable", 100, 10 * MINUTE_MS, (TELL,), HIGH, Kind.WATCH, (SubjectKind.SOURCE,)),
+            recovers=1,
+        ),
+        Rule(
+            *("source_silent", 3, 10 * MINUTE_MS, (TELL,), MEDIUM, Kind.WATCH, (SubjectKind.SOURCE,)),
+            recovers=1,
+        ),
         Rule("security_breach", 1, 15 * MINUTE_MS, (Action.CREATE_INCIDENT_IMMEDIATE,), Severity.CRITICAL),
         # Behaviour. Each threshold's source stands at the head of its detector.
         _different("credential_stuffing", 10, 5 * MINUTE_MS, (BLOCK, TELL), IP, USER),
@@ -143,6 +152,9 @@ BUILT_IN = (
     "health_check_failure",
     "high_error_rate",
     "security_breach",
+    "source_unreadable",
+    "source_silent",
 )
-"""The rules that are on where there is no policy file: those of the operator's document. The others are off until a
-policy names them, since how many users stand behind one address is for the operator to know."""
+"""The rules that are on where there is no policy file: those of the operator's document, and those that tell whether
+its logs arrive. The others are off until a policy names them, since how many users stand behind one address is for the
+operator to know."""

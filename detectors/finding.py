@@ -61,6 +61,12 @@ class SubjectKind(enum.StrEnum):
     USER = "user"
     KEY = "key"
     HOST = "host"
+    SOURCE = "source"
+    """Who sends the logs: a token and a protocol. No event names it."""
+
+
+IN_EVENTS = (SubjectKind.IP, SubjectKind.USER, SubjectKind.KEY, SubjectKind.HOST)
+"""What events name, so that rules can count by it."""
 
 
 class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -3,13 +3,13 @@
 from functools import cache
 
 from detectors.guide import Guide
-from detectors.roster import DETECTORS, TALLIES
+from detectors.roster import DETECTORS, TALLIES, WATCHES
 
 
 @cache
 def guides() -> dict[str, Guide]:
     """By rule, in the order of the roster; a detector without one is left out."""
-    detectors = {**DETECTORS, **TALLIES}
+    detectors = {**DETECTORS, **TALLIES, **WATCHES}
     written = {name: getattr(detector, "guide", None) for name, detector in detectors.items()}
     return {name: guide for name, guide in written.items() if guide is not None}
 

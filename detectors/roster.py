@@ -34,6 +34,8 @@ from detectors.security_breach import SecurityBreach
 from detectors.shared_address import SHARED_RULE, SharedAddress
 from detectors.slow_brute_force import SlowBruteForce
 from detectors.slow_responses import SlowResponses
+from detectors.source_silent import SourceSilent
+from detectors.source_unreadable import SourceUnreadable
 from detectors.suspicious_activity import SuspiciousActivity
 from detectors.token_cracking import TokenCracking
 from detectors.trusted_clients import TrustedClients
@@ -68,6 +70,11 @@ TALLIES: dict[str, type[Tally]] = {
     "client_error_rate": ClientErrorRate,
 }
 """Detectors that look at whole batches."""
+WATCHES: dict[str, type[SourceUnreadable | SourceSilent]] = {
+    "source_unreadable": SourceUnreadable,
+    "source_silent": SourceSilent,
+}
+"""Rules about who sends the logs. They see no event: app/sources/watch.py asks them."""
 OWN_RULES = "own_rules"
 """The name under which a failure of the operator's own rules is counted."""
 

@@ -29,6 +29,8 @@ class Kind(enum.StrEnum):
     """two events, one after the other, too far apart for the time between them."""
     PERCENTILE = "percentile"
     """a percentile of what the events of a window took."""
+    WATCH = "watch"
+    """counts no events: the sources of the logs are looked at, every few seconds."""
     SHARED = "shared"
     """finds nothing: remembers who got in from an address."""
 

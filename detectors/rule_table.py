@@ -5,7 +5,7 @@ import sys
 from detectors.defaults import BUILT_IN, DEFAULTS
 from detectors.guides import guides
 from detectors.references import link_of
-from detectors.roster import DETECTORS, TALLIES
+from detectors.roster import DETECTORS, TALLIES, WATCHES
 from detectors.rule import Kind, Rule
 from detectors.sentence import duration
 
@@ -36,6 +36,7 @@ _WINDOWS = {
     Kind.SCORE: (
         "That many points of one {by}: they count in full for {window}, half for another, a quarter for a third."
     ),
+    Kind.WATCH: "None: what Bartizan keeps of each {by} is looked at every few seconds; {window} is said under What.",
     Kind.TRAVEL: "Two of one {by}, one after the other within {window}.",
 }
 _PLURAL = {"user": "users", "ip": "addresses", "key": "keys", "host": "hosts"}
@@ -83,7 +84,7 @@ def _section(rule: Rule) -> str:
 
 def _headline(rule: Rule) -> str:
     """What stands behind the rule's name in the first line of its detector's file."""
-    detector = DETECTORS.get(rule.name) or TALLIES[rule.name]
+    detector = {**DETECTORS, **TALLIES, **WATCHES}[rule.name]
     head = (sys.modules[detector.__module__].__doc__ or "").partition("\n")[0]
     return head.partition(": ")[2].removesuffix(".")
 

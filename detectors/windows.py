@@ -24,7 +24,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from detectors.errors import StorageError
-from detectors.finding import Finding
+from detectors.finding import Evidence, Finding
 from detectors.redis_clock import NO_DEADLINE, RedisClock
 from detectors.rule import Kind, Rule
 from detectors.sentence import phrase_of, why
@@ -89,6 +89,16 @@ class Crossed(msgspec.Struct, frozen=True):
     """1: the subject has recovered, no threshold was crossed."""
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finding says that was not counted from events. Times are epoch ms; the others as in `Finding`."""
+
+    first_at: int
+    at: int
+    count: int = 1
+    evidence: tuple[Evidence, ...] = ()
+    recovered: bool = False
+
+
 def window_key(shard: int, rule: str, subject: str) -> str:
     """The window of one rule and subject; the hash tag keeps one shard on one cluster node."""
     return f"bartizan:{{{shard}}}:w:{rule}:{short_subject(subject)}"
@@ -110,7 +120,7 @@ def findings_key(shard: int) -> str:
     return f"bartizan:{{{shard}}}:findings"
 
 
-_PARTS = ("head", *(kind.value for kind in Kind), "tail")
+_PARTS = ("head", *(kind.value for kind in Kind if kind is not Kind.WATCH), "tail")
 
 
 def count_batch_script() -> str:
@@ -137,6 +147,7 @@ class Windows:
         """
         self._on_reset = on_reset
         self.shards = shards
+        self._redis = redis
         self._emit = b"1" if emit else b"0"
         self._late_delivery_ms = late_delivery_ms
         self._encode = msgspec.msgpack.Encoder().encode
@@ -176,6 +187,23 @@ class Windows:
             raise StorageError(f"counting failed: {type(error).__name__}: {error}") from error
         crossed = [c for applied, found in replies if applied for c in found]
         return is_new, crossed
+
+    async def report(self, rule: Rule, subject: str, *, told: Told) -> None:
+        """Puts a finding on the stream that no events were counted for. Twice is two findings. Raises: StorageError."""
+        texts = [msgspec.json.encode(one).decode() for one in told.evidence]
+        fields: dict[Any, Any] = {
+            "meta": meta_of(rule, subject),
+            "first_at": told.first_at,
+            "at": told.at,
+            "count": told.count,
+            "evidence": self._encode(texts),
+        }
+        if told.recovered:
+            fields["recovered"] = 1
+        try:
+            await self._redis.xadd(findings_key(self.shard_of(subject)), fields)
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StorageError(f"telling of {rule.name} failed: {type(error).__name__}: {error}") from error
 
     async def _call(
         self, shard: int, groups: Sequence[Group], mark: str | None

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from detectors.finding import SubjectKind
+from detectors.finding import IN_EVENTS
 
 LOOK_BACK_MS = 24 * 3_600_000
 """How far back events are read: as long as the journal keeps them unless the operator says otherwise."""
@@ -29,7 +29,7 @@ class Subject(msgspec.Struct, frozen=True):
     @property
     def is_in_events(self) -> bool:
         """Whether events can name it."""
-        return self.kind in tuple(SubjectKind)
+        return self.kind in IN_EVENTS
 
 
 class Tallied(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,7 +12,10 @@ class Area(enum.StrEnum):
 
 
 SERVICE_RULES = frozenset(
-    {"health_check_failure", "high_error_rate", "elevated_error_rate", "slow_responses"}
+    {
+        *("health_check_failure", "high_error_rate", "elevated_error_rate", "slow_responses"),
+        *("source_unreadable", "source_silent"),
+    }
 )
 
 NEVER_MUTED_RULES = frozenset({"security_breach", "account_takeover", "leaked_key_in_use"})

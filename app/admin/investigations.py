@@ -17,7 +17,7 @@ from app.admin.access import Responder, Viewer, World, admin_router, naming
 from app.admin.models import Data, Input, Moment, Output, problems
 from app.world import AppWorld
 from detectors.addresses import parse_address, subject_of
-from detectors.finding import SubjectKind
+from detectors.finding import IN_EVENTS, SubjectKind
 from detectors.redact import MANY, SecretFinder, masked
 
 router = admin_router("")
@@ -114,7 +114,7 @@ def subject_from(entity: str) -> Subject:
     if not equals:
         kind, value = SubjectKind.IP, entity
     value = value.strip()
-    if kind not in tuple(SubjectKind):
+    if kind not in IN_EVENTS:
         raise ValueError(f"entity: {kind!r} is not one of ip, user, key, host; write user=alice")
     if not value:
         raise ValueError(f"entity: which {kind}? Write {kind}=...")

@@ -37,14 +37,23 @@ _TEXT_FIELDS = tuple(
 )  # fmt: skip
 
 
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """A record that was set aside."""
+
+    index: int
+    """Among the body's records that are not blank."""
+    reason: str
+    """What is wrong with it; shows nothing of it."""
+    record: bytes
+
+
 @dataclass(slots=True)
 class Decoded:
     """What a body held. `events` and `records` (raw bytes) have the same length and order."""
 
     events: list[Event] = field(default_factory=list)
     records: list[bytes] = field(default_factory=list)
-    rejected: list[tuple[int, str]] = field(default_factory=list)
-    """(index among the body's records that are not blank, what is wrong with it)"""
+    rejected: list[Rejected] = field(default_factory=list)
     read_as: str = ""
     """See `Batch.read_as`."""
     notes: object = None
@@ -121,6 +130,13 @@ def _fill(event: Event, envelope: Event | None) -> None:
         event.host = envelope.host
 
 
+def decode_record(record: bytes, received_ms: int) -> Decoded:
+    """One JSON record by itself, as `decode_events` reads it within a body; a text is none."""
+    decoded = Decoded()
+    _SlowPath(decoded, received_ms, are_lines=False).decode(0, record)
+    return decoded
+
+
 def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
     """The events of a `POST /v1/raw` body: log lines as they stand in the file; blank lines are skipped.
 
@@ -156,7 +172,7 @@ def _decode_long_lines(records: list[bytes], format_name: str, received_ms: int)
     decoded = Decoded()
     for index, record in enumerate(records):
         if len(record) > RECORD_LIMIT_BYTES:
-            decoded.rejected.append((index, TOO_LONG))
+            decoded.rejected.append(Rejected(index, TOO_LONG, record))
             continue
         _add_line(decoded, index, record, parse(str(record, "utf-8", "replace"), received_ms), format_name)
     return decoded
@@ -165,7 +181,7 @@ def _decode_long_lines(records: list[bytes], format_name: str, received_ms: int)
 def _add_line(decoded: Decoded, index: int, record: bytes, event: Event | None, format_name: str) -> None:
     if event is None:
         if format_name != AUTO:
-            decoded.rejected.append((index, f"not a line of the format {format_name}"))
+            decoded.rejected.append(Rejected(index, f"not a line of the format {format_name}", record))
             return
         event = Event(message=str(record, "utf-8", "replace"))
     if len(record) > LONG_RECORD_BYTES:
@@ -186,7 +202,7 @@ class _SlowPath:
     def decode(self, index: int, record: bytes) -> None:
         """Add the record's event, or the events of several objects in one line, or set it aside."""
         if len(record) > RECORD_LIMIT_BYTES:
-            self._decoded.rejected.append((index, TOO_LONG))
+            self._decoded.rejected.append(Rejected(index, TOO_LONG, record))
             return
         if self._are_lines and not record.lstrip().startswith(b"{"):
             self._add(self._event_of_text(record), record)
@@ -196,7 +212,7 @@ class _SlowPath:
         except DecodeError as error:
             values = split_values(record)
             if values is None:
-                self._decoded.rejected.append((index, str(error)))
+                self._decoded.rejected.append(Rejected(index, str(error), record))
                 return
             for value in values:
                 self.decode(index, value)

@@ -8,13 +8,14 @@ plugins/out_http/http.c (FLB_PACK_JSON_FORMAT_NONE sends the chunk as it is).
 """
 
 from collections.abc import Iterator
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import msgpack
 import msgspec
 
 from app.ingest.body import BodyTooLarge
-from app.ingest.decode import RECORD_LIMIT_BYTES, Decoded, decode_records
+from app.ingest.decode import RECORD_LIMIT_BYTES, Decoded, Rejected, decode_records
 from app.ingest.framing import RECORDS_LIMIT
 
 EVENT_TIME = 0
@@ -23,8 +24,6 @@ TIME_KEY = "date"
 """Where Fluent Bit writes the time of a record, when it writes JSON."""
 
 _PAIR = 0x92
-Rejected = tuple[int, str]
-_EMPTY = "not a MessagePack map, or an empty one"
 _NO_MAP = "not a MessagePack map"
 _TOO_LONG = f"the record is longer than {RECORD_LIMIT_BYTES} bytes"
 _DAMAGE = (msgpack.exceptions.UnpackException, ValueError, TypeError, RecursionError, MemoryError)
@@ -43,17 +42,30 @@ def decode_msgpack(body: bytes, received_ms: int) -> Decoded:
     for index, found in enumerate(_records(body)):
         if index >= RECORDS_LIMIT:
             raise BodyTooLarge(f"the body has more than {RECORDS_LIMIT} records")
-        if isinstance(found, str):
-            rejected.append((index, found))
+        if isinstance(found, Unusable):
+            rejected.append(Rejected(index, found.reason, found.packed))
             continue
         records.append(found)
         positions.append(index)
     decoded = decode_records(records, received_ms)
-    decoded.rejected = sorted([*rejected, *((positions[index], error) for index, error in decoded.rejected)])
+    rejected += [Rejected(positions[one.index], one.reason, one.record) for one in decoded.rejected]
+    decoded.rejected = sorted(rejected, key=attrgetter("index"))
     return decoded
 
 
-def _records(body: bytes) -> Iterator[bytes | str]:
+class Unusable(NamedTuple):
+    """An object that is no record."""
+
+    reason: str
+    packed: bytes
+    """As it came; of a damaged stream, all that is left of it."""
+
+
+_EMPTY = Unusable("not a MessagePack map, or an empty one", b"")
+"""One byte, of which a body may hold a million: the same for all of them."""
+
+
+def _records(body: bytes) -> Iterator[bytes | Unusable]:
     """The JSON of each record, or why there is none.
 
     Each object is first passed over, which allocates nothing, and only then built: an array that claims four thousand
@@ -70,12 +82,12 @@ def _records(body: bytes) -> Iterator[bytes | str]:
                 scout.skip()
             end = scout.tell()
         except _DAMAGE:
-            yield f"MessagePack is damaged behind byte {start}"
+            yield Unusable(f"MessagePack is damaged behind byte {start}", body[start:])
             return
         if _is_array(body[start]):
             pass
         elif end - start > RECORD_LIMIT_BYTES:
-            yield _TOO_LONG
+            yield Unusable(_TOO_LONG, body[start:end])
         elif end - start == 1:
             yield _EMPTY
         else:
@@ -88,18 +100,18 @@ def _is_array(byte: int) -> bool:
     return (0x90 <= byte <= 0x9F and byte != _PAIR) or byte in (0xDC, 0xDD)
 
 
-def _build(packed: bytes) -> Iterator[bytes | str]:
+def _build(packed: bytes) -> Iterator[bytes | Unusable]:
     try:
         built = msgpack.unpackb(
             packed, strict_map_key=False, unicode_errors="replace", ext_hook=_event_time, timestamp=1
         )
     except _DAMAGE:
-        yield "the record has keys or times that MessagePack does not allow"
+        yield Unusable("the record has keys or times that MessagePack does not allow", packed)
         return
     if type(built) is list and all(type(item) is dict for item in built):
-        yield from map(_as_json, built)
+        yield from (_as_json(item, packed) for item in built)
     else:
-        yield _as_json(_with_time(built))
+        yield _as_json(_with_time(built), packed)
 
 
 def _event_time(code: int, data: bytes) -> float | None:
@@ -120,13 +132,13 @@ def _with_time(found: Any) -> Any:
     return {TIME_KEY: time, **record}
 
 
-def _as_json(record: Any) -> bytes | str:
+def _as_json(record: Any, packed: bytes) -> bytes | Unusable:
     if type(record) is not dict:
-        return _NO_MAP
+        return Unusable(_NO_MAP, packed)
     try:
         return msgspec.json.encode(_plain(record))
     except (RecursionError, ValueError, TypeError, UnicodeError):
-        return "the record is nested too deep"
+        return Unusable("the record is nested too deep", packed)
 
 
 def _plain(value: Any) -> Any:

@@ -50,7 +50,7 @@ def readings_of(body: bytes, format_name: str, received_ms: int) -> list[Reading
 def _in_order(taken: list[Reading], decoded: Decoded) -> list[Reading]:
     """With the records that were set aside in their places."""
     found, waiting = [], iter(taken)
-    refused = dict(decoded.rejected)
+    refused = {one.index: one.reason for one in decoded.rejected}
     for index in range(len(taken) + len(refused)):
         if index in refused:
             found.append(Reading(None, b"", None, "set aside", _UNKNOWN, refused[index]))

@@ -98,6 +98,10 @@ class Raw(OwnRoute):
         """The format."""
         return head.query.get("format", AUTO)
 
+    def line_format(self, head: Head) -> str | None:
+        """The same."""
+        return self.variant(head)
+
     def check(self, head: Head) -> None:
         """Raises: DecodeError for a format that nobody knows."""
         parser_for(self.variant(head))

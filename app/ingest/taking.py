@@ -84,10 +84,17 @@ async def answer(
     """What this work on a known caller's request comes to; a refusal in the words of the protocol."""
     intake = intake_of(request)
     head = head_of(request, intake.world.now())
+    caller = None
     try:
-        return await work(intake, head, identify(request))
+        caller = identify(request)
+        return await work(intake, head, caller)
     except Refused as refused:
         intake.world.metrics.events_rejected.labels(_REASONS[refused.refusal]).inc()
+        if caller is not None:
+            is_ours = refused.refusal is Refusal.TRY_AGAIN
+            intake.world.sources.note_refused(
+                caller.token_id, shipper.name, refused.detail, head.received_ms, is_ours=is_ours
+            )
         return shipper.refuse(refused.refusal, refused.detail, head)
     except ClientDisconnect:
         return Response(status_code=400)
@@ -245,7 +252,12 @@ class Intake:
                 work.head.received_ms,
                 None if is_single else unpacked.digest,
             )
-        outcome = Outcome(len(decoded.events), rejected, is_duplicate, decoded.notes)
+        self.world.sources.note(
+            *(work.caller.token_id, shipper.name, decoded, work.head.received_ms),
+            duplicate=is_duplicate,
+            format_name=shipper.line_format(work.head),
+        )
+        outcome = Outcome.of(decoded, duplicate=is_duplicate)
         if rejected and not decoded.events:
             return shipper.nothing_readable(outcome, work.head)
         return shipper.success(outcome, work.head)

@@ -136,6 +136,7 @@ def explain_rule(rule: Rule) -> dict[str, Any]:
             f"the {rule.percentile}th percentile of at least {rule.min_volume} in {window} above "
             f"{format_duration(rule.threshold)}, per {per}"
         ),
+        Kind.WATCH: f"{rule.threshold} ({window}), per {per}",
         Kind.SHARED: "never",
     }[rule.kind]
     actions = []

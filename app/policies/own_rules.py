@@ -12,7 +12,7 @@ from detectors.condition_fields import FIELDS
 from detectors.conditions import All, Condition, Op, tests_of
 from detectors.defaults import DEFAULTS
 from detectors.event import Event
-from detectors.finding import Action, Severity, SubjectKind
+from detectors.finding import IN_EVENTS, Action, Severity
 from detectors.rule import Kind, Rule
 from detectors.windows import SHARED_ADDRESS
 
@@ -128,7 +128,7 @@ def _distinct_field(members: dict[str, Value]) -> str | None:
     if "distinct" not in members:
         return None
     name = members["distinct"].text()
-    kinds = {kind.value for kind in SubjectKind}
+    kinds = {kind.value for kind in IN_EVENTS}
     members["distinct"].must_be_in(FIELDS | kinds, "field")
     return None if name in kinds else name
 

@@ -22,7 +22,7 @@ MOST_BY_KIND = {Kind.DISTINCT: 500, Kind.SCORE: 50}
 busy for about a second."""
 SHORTEST_WINDOW_MS = 1000
 LONGEST_WINDOW_MS = 30 * 86_400_000
-OWN_SUBJECTS = frozenset({Kind.SEQUENCE, Kind.TRAVEL, Kind.RATIO, Kind.PERCENTILE})
+OWN_SUBJECTS = frozenset({Kind.SEQUENCE, Kind.TRAVEL, Kind.RATIO, Kind.PERCENTILE, Kind.WATCH})
 """Kinds of built-in rules that mean nothing by another subject."""
 OF_BATCHES = frozenset({Kind.RATIO, Kind.PERCENTILE})
 """Kinds that add up whole batches, whatever the single event is like."""
@@ -40,6 +40,7 @@ def rule_of(members: dict[str, Value], value: Value, default: Rule) -> Rule:
     actions = members["action"].choices(Action) if "action" in members else default.actions
     group_by = members["group_by"].choices(SubjectKind) if "group_by" in members else default.group_by
     distinct = members["distinct"].choice(SubjectKind) if "distinct" in members else default.distinct
+    _must_be_in_events(members)
     if "group_by" in members and default.kind in OWN_SUBJECTS and not default.is_own:
         members["group_by"].fail(f"{default.name} follows {by_default(default)} and nobody else")
     if distinct is not None and "distinct" in members:
@@ -51,6 +52,8 @@ def rule_of(members: dict[str, Value], value: Value, default: Rule) -> Rule:
     must_be_bounded(kind, threshold, members.get("threshold", value))
     if Action.BLOCK_IP in actions and group_by[0] is not SubjectKind.IP:
         where = members.get("action") or members.get("group_by") or value
+        if kind is Kind.WATCH:
+            where.fail(f"block_ip blocks addresses, and {default.name} is about who sends the logs")
         where.fail(
             f"block_ip blocks addresses, but this rule counts by {group_by[0].value}; add group_by: ip"
         )
@@ -74,6 +77,13 @@ def rule_of(members: dict[str, Value], value: Value, default: Rule) -> Rule:
     )
 
 
+def _must_be_in_events(members: dict[str, Value]) -> None:
+    """Refuses to count by what no event names. Raises: ConfigError."""
+    for key in ("group_by", "distinct"):
+        if key in members and any(one.text() == SubjectKind.SOURCE for one in members[key].each()):
+            members[key].fail("no event names the source that it came from; count by ip, user, key or host")
+
+
 def must_be_bounded(kind: Kind, threshold: int, where: Value) -> None:
     """Refuses a threshold that this kind of window cannot bear. Raises: ConfigError."""
     most = MOST_BY_KIND.get(kind, MAX_THRESHOLD)
@@ -88,6 +98,8 @@ def by_default(rule: Rule) -> str:
 
 
 def _where(value: Value, default: Rule) -> Condition:
+    if default.kind is Kind.WATCH:
+        value.fail(f"{default.name} looks at no events")
     if default.kind in OF_BATCHES:
         value.fail(
             f"{default.name} looks at all events of a host; a rule of your own under rules: may say where"

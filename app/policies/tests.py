@@ -69,7 +69,7 @@ def _run(example: Example, condition: Condition, matcher: Matcher) -> Result:
     decoded = decode_events(record, RECEIVED_MS)
     if len(decoded.events) != 1:
         return _result(
-            example, f"is no event: {decoded.rejected[0][1] if decoded.rejected else 'it is empty'}"
+            example, f"is no event: {decoded.rejected[0].reason if decoded.rejected else 'it is empty'}"
         )
     event = decoded.events[0]
     lost = _unread(example, event)

@@ -1,6 +1,7 @@
 """The admin API over the real stores on a real Redis, with a clock that tests move."""
 
 from collections.abc import AsyncIterator
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,11 +18,32 @@ from app.admin.routes import router
 from app.auth import Role, TokenTable
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
+from app.metrics import Metrics
 from app.policies.policy import default_text
 from app.policies.store import PolicyStore
 from app.problems import install_problem_handlers
 from app.settings import Settings
+from app.sources.reingest import Reingest
+from app.sources.rejected import RejectedRecords
+from app.sources.sources import Sources
+from app.sources.store import SourceStore
 from app.tokens import TokenStore
+from detectors.defaults import DEFAULTS
+from detectors.engine import Engine
+from detectors.redact import SecretFinder
+from detectors.scanner import Scanner, load_patterns
+from detectors.windows import Windows
+
+
+@cache
+def secret_finder() -> SecretFinder:
+    """Made once: its patterns take a while to compile."""
+    return SecretFinder(Scanner(load_patterns("keys")), b"k" * 32)
+
+
+def engine_on(redis: Redis) -> Engine:
+    """Made by the few tests that count something."""
+    return Engine([DEFAULTS["auth_failures"]], Windows(redis), fingerprint_key=b"k" * 32)
 
 
 @pytest.fixture
@@ -32,7 +54,8 @@ async def desk(redis: Redis, tmp_path: Path) -> AsyncIterator[Desk]:
     policy_file = tmp_path / "policy.yaml"
     policy_file.write_text(default_text())
     actions = World.make(redis, now, never_block=NeverBlock([("trusted proxy", PROXY)]))
-    feed = Feed(now)
+    feed, metrics = Feed(now), Metrics()
+    store, rejected = SourceStore(redis, now), RejectedRecords(redis, now)
     follower = Follower(actions.feed, feed, now)
     world = SimpleNamespace(
         settings=settings,
@@ -45,6 +68,9 @@ async def desk(redis: Redis, tmp_path: Path) -> AsyncIterator[Desk]:
         follower=follower,
         now=now,
         version="0",
+        sources=Sources(store, rejected, secret_finder, metrics),
+        reingest=Reingest(store, rejected, lambda batch: engine_on(redis).process(batch), now, metrics),
+        metrics=metrics,
         list_age_s=lambda: None,
     )
     app = FastAPI()

@@ -33,6 +33,8 @@ VIEWER = {
     ("GET", "/silences"),
     ("GET", "/silences/{silence_id}"),
     ("GET", "/maintenance"),
+    ("GET", "/sources"),
+    ("GET", "/rejected"),
 }
 RESPONDER = {
     ("POST", "/blocks"),
@@ -68,6 +70,7 @@ RESPONDER = {
     ("POST", "/notifications/dead/retry"),
     ("POST", "/notifications/dead/{dead_id}/retry"),
     ("DELETE", "/notifications/dead/{dead_id}"),
+    ("POST", "/rejected/reingest"),
 }
 ADMIN = {
     ("POST", "/allowlist"),

@@ -125,3 +125,9 @@ async def test_a_token_of_another_role_is_403_and_says_which_is_needed() -> None
     answer = await get({"authorization": "Bearer viewer-token-0123456789"})
     assert answer.status_code == 403
     assert answer.json()["detail"] == "This token has the role viewer; ingest is needed."
+
+
+def test_expired_tokens_still_have_a_name_and_those_of_the_environment_too() -> None:
+    table = TokenTable(Settings(admin_token=TOKEN))
+    table.replace({hash_token("x"): (Caller("tok_1", Role.INGEST, "web1"), NOW - 1)})
+    assert sorted(table.names().values()) == ["admin token from the environment", "web1"]

@@ -204,6 +204,13 @@ def test_every_mistake_in_a_rule_names_its_key_and_line(body: str, line: int, wo
         ("incident_detection: {high_error_rate: {percentile: 9}}\n", "only slow_responses has a percentile"),
         ("incident_detection: {slow_responses: {where: {status: 200}}}\n", "looks at all events of a host"),
         ("incident_detection: {high_error_rate: {group_by: ip}}\n", "high_error_rate follows host and nobody else"),
+        ("incident_detection: {source_silent: {group_by: ip}}\n", "source_silent follows source and nobody else"),
+        ("incident_detection: {source_silent: {where: {status: 1}}}\n", "source_silent looks at no events"),
+        ("incident_detection: {source_silent: {distinct: user}}\n", "source_silent does not count values"),
+        ("incident_detection: {source_unreadable: {action: block_ip}}\n", "is about who sends the logs"),
+        ("security_alerts: {auth_failures: {group_by: [ip, source]}}\n", "no event names the source"),
+        ("security_alerts: {auth_failures: {distinct: source}}\n", "no event names the source"),
+        ("rules: {abc: {where: {status: 200}, threshold: 1/m, distinct: source}}\n", "abc.distinct: unknown field"),
         ("health_check: {endpoint: ftp://x}\n", "health_check.endpoint: 'ftp://x' is neither"),
         ("health_check: {endpoint: /h, interval: 1s, timeout: 2s}\n", "timeout: must not be longer"),
         ("incident_detection: {high_error_rate: {threshold: 10}}\n", "'10' is not a whole percentage"),
@@ -289,6 +296,19 @@ def test_slow_responses_and_the_second_error_rate_are_off_until_named() -> None:
     assert one("", "elevated_error_rate").threshold == 5
 
 
+def test_the_rules_about_the_logs_take_a_threshold_and_a_window() -> None:
+    policy = load(
+        "incident_detection:\n"
+        "  source_unreadable: {threshold: 500/5m, severity: critical}\n"
+        "  source_silent: {threshold: 2, window: 1h, mode: observe}\n"
+    )
+    found = {rule.name: rule for rule in policy.rules}
+    unreadable, silent = found["source_unreadable"], found["source_silent"]
+    assert (unreadable.threshold, unreadable.window_ms, unreadable.severity) == (500, 300_000, "critical")
+    assert (silent.threshold, silent.window_ms, silent.mode) == (2, 3_600_000, "observe")
+    assert {rule.kind for rule in found.values()} == {Kind.WATCH}
+
+
 def test_a_threshold_of_the_rule_itself_is_stronger_than_the_checks() -> None:
     policy = load(HEALTH_CHECK.replace("alert_threshold: 3", "alert_threshold: 9") + INCIDENT_DETECTION)
     rule = policy.rule("health_check_failure")
@@ -339,7 +359,7 @@ def test_a_changed_file_is_taken_up_and_told(path: Path) -> None:
     assert not store.reload_if_changed()
     rewrite(path, INCIDENT_DETECTION)
     assert store.reload_if_changed()
-    assert [rule.name for rule in store.current.rules] == list(BUILT_IN)[4:]
+    assert [rule.name for rule in store.current.rules] == list(BUILT_IN)[4:7]
     assert told == [store.current]
     assert not store.reload_if_changed()
 

@@ -104,6 +104,8 @@ def test_no_rule_is_missing_from_the_table():
         "account_takeover",
         "leaked_key_in_use",
         "impossible_travel",
+        "source_unreadable",
+        "source_silent",
     }
     assert set(MATCHED) | apart == set(DEFAULTS)
 

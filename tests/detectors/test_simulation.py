@@ -15,8 +15,11 @@ from detectors.defaults import DEFAULTS
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs" / "detection.md"
 USERS = 5_000
 """A quarter of the day in the docs: the machines that fail all day are as many, and the whole takes a minute."""
-OF_OPERATIONS = {"health_check_failure", "high_error_rate", "elevated_error_rate", "slow_responses"}
-"""Rules about the site's own health: nobody attacks."""
+OF_OPERATIONS = {
+    *("health_check_failure", "high_error_rate", "elevated_error_rate", "slow_responses"),
+    *("source_unreadable", "source_silent"),
+}
+"""Rules about the site's own health and that of its logs: nobody attacks."""
 
 
 def documented() -> dict[str, int]:

@@ -84,18 +84,18 @@ def test_a_broken_record_is_set_aside_by_itself(record: bytes, word: str) -> Non
         decoded = decode_events(body, NOW)
         assert decoded.events == [GOOD_EVENT, GOOD_EVENT]
         assert decoded.records == [GOOD, GOOD]
-        [(index, error)] = decoded.rejected
-        assert index == 1
-        assert word in error
-    [(index, error)] = decode_events(record, NOW).rejected
-    assert (index, word in error) == (0, True)
+        [kept] = decoded.rejected
+        assert (kept.index, kept.record) == (1, record)
+        assert word in kept.reason
+    [kept] = decode_events(record, NOW).rejected
+    assert (kept.index, word in kept.reason) == (0, True)
 
 
 @pytest.mark.parametrize("element", [b"7", b'"x"', b"null", b"[1]", b"true", b"NaN"])
 def test_an_array_with_one_element_that_is_no_object(element: bytes) -> None:
     decoded = decode_events(b"[" + GOOD + b"," + element + b"," + GOOD + b"]", NOW)
     assert decoded.events == [GOOD_EVENT, GOOD_EVENT]
-    assert [index for index, _ in decoded.rejected] == [1]
+    assert [one.index for one in decoded.rejected] == [1]
 
 
 def test_an_array_with_a_trailing_comma_is_whole() -> None:
@@ -108,7 +108,7 @@ def test_lines_of_text_are_kept_and_known_ones_read() -> None:
     assert decoded.events[0] == Event(message="hello \ufffd")
     assert (decoded.events[1].status, decoded.events[2]) == (401, GOOD_EVENT)
     assert decoded.events[3] == Event(message="[x] y")
-    assert [index for index, _ in decoded.rejected] == [3]
+    assert [one.index for one in decoded.rejected] == [3]
 
 
 def test_glued_objects_within_lines_are_all_read() -> None:
@@ -125,8 +125,8 @@ def test_errors_show_nothing_of_the_record() -> None:
         b"[hunter2",
         b"{hunter2:1}",
     ):
-        for _, error in decode_events(b"[" + record + b"]", NOW).rejected:
-            assert "hunter2" not in error
+        for one in decode_events(b"[" + record + b"]", NOW).rejected:
+            assert "hunter2" not in one.reason
 
 
 def test_records_of_both_kinds_may_be_mixed() -> None:

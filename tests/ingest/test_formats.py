@@ -524,7 +524,7 @@ def test_an_explicit_format_sets_other_lines_aside() -> None:
     body = f"\ufeff{COMBINED[0][0]}\r\n\r\nsomething else\n{COMBINED[1][0]}\n".encode()
     decoded = decode_lines(body, "combined", NOW)
     assert [e.status for e in decoded.events] == [401, 200]
-    assert decoded.rejected == [(1, "not a line of the format combined")]
+    assert [(one.index, one.reason) for one in decoded.rejected] == [(1, "not a line of the format combined")]
 
 
 def test_an_unknown_format_is_told_the_known_ones() -> None:

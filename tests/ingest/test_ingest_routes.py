@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from app.auth import TokenTable
 from app.ingest import body as body_module
 from app.ingest import routes, taking
+from app.ingest.decode import Decoded
 from app.ingest.formats.registry import NAMES
 from app.ingest.gate import Gate, Slot
 from app.ingest.incoming import INLINE_BYTES, unpack, unpack_quickly
@@ -46,6 +47,33 @@ class Engine:
         return SimpleNamespace(duplicate=is_known, counted=0, findings=[])
 
 
+class Noted:
+    """Remembers what was noted; the sources have their own tests."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[str, int, int, bool, str | None]] = []
+        self.refused: list[tuple[str, str, bool]] = []
+
+    def note(
+        self,
+        source: str,
+        kind: str,
+        decoded: Decoded,
+        received_ms: int,
+        *,
+        duplicate: bool = False,
+        format_name: str | None = None,
+    ) -> None:
+        assert (source.startswith("tok_"), received_ms) == (True, NOW)
+        self.batches.append((kind, len(decoded.events), len(decoded.rejected), duplicate, format_name))
+
+    def note_refused(
+        self, source: str, kind: str, reason: str, received_ms: int, *, is_ours: bool = False
+    ) -> None:
+        assert (source.startswith("tok_"), received_ms) == (True, NOW)
+        self.refused.append((kind, reason, is_ours))
+
+
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """When an answer is late, test_taking.py says; a busy machine must not."""
@@ -63,7 +91,9 @@ def app(engine: Engine) -> FastAPI:
     install_problem_handlers(made)
     made.include_router(routes.router)
     tokens = TokenTable(Settings(ingest_token=TOKEN, viewer_token="viewer" + TOKEN))
-    made.state.world = SimpleNamespace(engine=engine, tokens=tokens, now=lambda: NOW, metrics=Metrics())
+    made.state.world = SimpleNamespace(
+        engine=engine, tokens=tokens, now=lambda: NOW, metrics=Metrics(), sources=Noted()
+    )
     return made
 
 
@@ -308,3 +338,21 @@ async def test_a_body_of_messagepack_or_a_form_is_counted(client: httpx.AsyncCli
     assert {(event.client_ip, event.status) for batch in engine.batches for event in batch.events} == {
         ("203.0.113.9", 401)
     }
+
+
+async def test_the_source_is_told_what_became_of_each_body(
+    client: httpx.AsyncClient, engine: Engine, app: FastAPI
+) -> None:
+    noted: Noted = app.state.world.sources
+    await client.post("/v1/events", content=TWO + b'\n{"a":NaN}')
+    await client.post("/v1/events", content=TWO + b'\n{"a":NaN}')
+    await client.post("/v1/raw?format=combined", content=b"no line of it")
+    assert noted.batches == [
+        ("events", 2, 1, False, None),
+        ("events", 2, 1, True, None),
+        ("raw", 0, 1, False, "combined"),
+    ]
+    await client.post("/v1/events", content=b"x", headers={"Content-Encoding": "br"})
+    engine.is_away = True
+    await client.post("/v1/events", content=TWO)
+    assert [(kind, is_ours) for kind, _, is_ours in noted.refused] == [("events", False), ("events", True)]

@@ -117,9 +117,10 @@ DAMAGED: dict[str, tuple[bytes, int, list[tuple[int, str]]]] = {
 def test_what_is_broken_is_set_aside(body: bytes, good: int, rejected: list[tuple[int, str]]) -> None:
     decoded = decode_msgpack(body, NOW)
     assert decoded.events == [FAILED] * good
-    assert [index for index, _ in decoded.rejected] == [index for index, _ in rejected]
-    for (_, error), (_, word) in zip(decoded.rejected, rejected, strict=True):
-        assert error.startswith(word)
+    assert [one.index for one in decoded.rejected] == [index for index, _ in rejected]
+    for one, (_, word) in zip(decoded.rejected, rejected, strict=True):
+        assert one.reason.startswith(word)
+        assert one.record or "an empty one" in one.reason
 
 
 def test_too_many_objects_are_too_large() -> None:

@@ -61,7 +61,10 @@ def app(engine: SlowEngine) -> FastAPI:
     made.include_router(routes.router)
     made.add_middleware(PathKey)
     tokens = TokenTable(Settings(ingest_token=TOKEN, admin_token="admin" + TOKEN))
-    made.state.world = SimpleNamespace(engine=engine, tokens=tokens, now=lambda: NOW, metrics=Metrics())
+    unheard = SimpleNamespace(note=lambda *_, **__: None, note_refused=lambda *_, **__: None)
+    made.state.world = SimpleNamespace(
+        engine=engine, tokens=tokens, now=lambda: NOW, metrics=Metrics(), sources=unheard
+    )
     made.state.intake = Intake(made.state.world)
     return made
 

@@ -66,6 +66,22 @@ def every_sort_of_trouble(service: Service) -> None:
     post(service, [old] * 200 + [{**old, "timestamp": "2026-01-01T00:01:00Z"}])
 
 
+def post_broken(service: Service) -> int:
+    """Records that cannot be decoded, with every secret in them; says how many."""
+    texts = [text.replace("{}", secret) for secret, text in SECRETS.values()]
+    broken = [json.dumps({"client_ip": "198.51.100.9", "message": text})[:-1] for text in texts]
+    answer = httpx.post(
+        f"{service.url}/v1/events", content="\n".join(broken), headers={"X-Api-Key": TOKENS["ingest"]}
+    )
+    assert answer.status_code == 422, answer.text
+    return len(broken)
+
+
+def rejected(service: Service) -> list[dict[str, object]]:
+    headers = {"X-Api-Key": TOKENS["viewer"]}
+    return httpx.get(f"{service.url}/v1/admin/rejected?limit=500", headers=headers).json()["items"]
+
+
 async def stored_texts(redis: Redis) -> list[str]:
     """Every key with everything under it, as text."""
     readers = {
@@ -108,12 +124,14 @@ def test_every_rule_acts_every_key_is_documented_and_no_secret_is_stored(tmp_pat
         assert made.status_code == 201, made.text
         entry = {"value": "192.0.2.0/24", "note": "ours"}
         assert httpx.post(f"{service.url}/v1/admin/allowlist", json=entry, headers=admin).status_code == 201
+        broken = post_broken(service)
+        assert eventually(lambda: len(rejected(service)) == broken)
         assert eventually_empty(service)
         met, texts = asyncio.run(kept(service))
         assert met > 20
         answers = [
             httpx.get(f"{service.url}/v1/admin/{name}?limit=200", headers=admin).text
-            for name in ("incidents", "blocks", "notifications", "audit")
+            for name in ("incidents", "blocks", "notifications", "audit", "sources", "rejected")
         ]
         answers += [
             httpx.get(f"{service.url}/v1/admin/incidents/{i['id']}{more}", headers=admin).text
@@ -122,6 +140,7 @@ def test_every_rule_acts_every_key_is_documented_and_no_secret_is_stored(tmp_pat
         ]
         files = [p.read_bytes().decode("utf-8", "replace") for p in service.data_dir.rglob("*.log")]
         files += [journaled := unpacked(service.data_dir / "journal")]
+        assert answers[5].count("[REDACTED:") >= broken
         assert journaled.count("[REDACTED:") > len(SECRETS)
         for kind, (secret, _) in SECRETS.items():
             for text in [*texts, *answers, *files]:

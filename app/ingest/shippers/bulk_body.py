@@ -5,11 +5,12 @@ no documents; winston-elasticsearch writes keys into its actions that nobody kno
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
 
-from app.ingest.decode import Decoded, decode_records
+from app.ingest.decode import Decoded, Rejected, decode_records
 from app.ingest.framing import lines_of
 from detectors.errors import DecodeError
 
@@ -81,9 +82,10 @@ def read_bulk(body: bytes, received_ms: int) -> tuple[Decoded, Actions]:
     else:
         actions, documents, places, failures = _walk(lines)
         decoded = decode_records(documents, received_ms, are_lines=False)
-        rejected = [(places[at], reason) for at, reason in decoded.rejected]
-        decoded.rejected = sorted([*rejected, *failures.items()])
-    return decoded, Actions(actions, dict(decoded.rejected))
+        rejected = [msgspec.structs.replace(one, index=places[one.index]) for one in decoded.rejected]
+        rejected += [Rejected(place, reason, b"") for place, reason in failures.items()]
+        decoded.rejected = sorted(rejected, key=attrgetter("index"))
+    return decoded, Actions(actions, {one.index: one.reason for one in decoded.rejected})
 
 
 def read_action(line: bytes) -> Action | None:

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.ingest.body import BODY_LIMIT_BYTES, GZIP_MAGIC, BodyTooLarge, decompress
-from app.ingest.decode import Decoded, decode_records
+from app.ingest.decode import Decoded, Rejected, decode_records
 from app.ingest.framing import RECORDS_LIMIT, frame
 from app.ingest.shippers.shipper import Head, Outcome, Refusal, Shipper
 from app.ingest.taking import RETRY_HEADERS, take
@@ -83,7 +83,7 @@ class Firehose(Shipper):
         host = _host_of(head)
         lines: list[bytes] = []
         around: list[Event | None] = []
-        spoilt: list[tuple[int, str]] = []
+        spoilt: list[Rejected] = []
         for line, envelope in _lines(delivery, spoilt):
             if len(lines) >= RECORDS_LIMIT:
                 raise BodyTooLarge(_TOO_MANY)
@@ -115,7 +115,7 @@ def _answer(status: int, head: Head, named: object = None, **more: str) -> Respo
     return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
 
 
-def _lines(delivery: _Delivery, spoilt: list[tuple[int, str]]) -> Iterator[tuple[bytes, Event | None]]:
+def _lines(delivery: _Delivery, spoilt: list[Rejected]) -> Iterator[tuple[bytes, Event | None]]:
     """Every log record, and what its envelope says of it; records that cannot be read are added to `spoilt`.
 
     Raises: BodyTooLarge where the records come to more than a body may have.
@@ -130,10 +130,10 @@ def _lines(delivery: _Delivery, spoilt: list[tuple[int, str]]) -> Iterator[tuple
         except BodyTooLarge:
             raise
         except DecodeError as error:
-            spoilt.append((place, str(error)))
+            spoilt.append(Rejected(place, str(error), record.data.encode("utf-8", "replace")))
             continue
         except ValueError:
-            spoilt.append((place, _NOT_BASE64))
+            spoilt.append(Rejected(place, _NOT_BASE64, record.data.encode("utf-8", "replace")))
             continue
         for line in frame(data).records:
             yield from _unwrapped(line)

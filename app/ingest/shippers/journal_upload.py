@@ -214,5 +214,9 @@ class Upload:
         received_ms = self._intake.world.now()
         read = [read_entry(entry, received_ms) for entry in entries]
         decoded = Decoded([event for event, _ in read], [record for _, record in read])
-        await self._intake.count(self._caller, JOURNAL_UPLOAD.name, decoded, received_ms, mark)
+        name, world = JOURNAL_UPLOAD.name, self._intake.world
+        duplicate = await self._intake.count(self._caller, name, decoded, received_ms, mark)
+        world.sources.note(
+            self._caller.token_id, name, decoded, received_ms, duplicate=duplicate, format_name=None
+        )
         self._accepted += len(entries)

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from app.auth import CHALLENGE
 from app.health import readyz
 from app.ingest.body import BODY_LIMIT_BYTES, BodyTooLarge, decompress, unsnappy
-from app.ingest.decode import Decoded
+from app.ingest.decode import Decoded, Rejected
 from app.ingest.enclosed import EnclosedReader, Surroundings, surroundings_of, surroundings_of_labels
 from app.ingest.framing import RECORDS_LIMIT
 from app.ingest.lenient_json import dumps
@@ -114,7 +114,7 @@ class _Reading:
             try:
                 events.append(read(line, inner, timestamp))
             except DecodeError as error:
-                self._reject(str(error))
+                self._reject(str(error), record)
                 continue
             records.append(record)
             self._index += 1
@@ -124,8 +124,8 @@ class _Reading:
         if self._seen > RECORDS_LIMIT:
             raise BodyTooLarge(f"the body has more than {RECORDS_LIMIT} streams and entries")
 
-    def _reject(self, reason: str) -> None:
-        self.decoded.rejected.append((self._index, reason))
+    def _reject(self, reason: str, record: bytes = b"") -> None:
+        self.decoded.rejected.append(Rejected(self._index, reason, record))
         self._index += 1
 
     def _learn(self, key: tuple[bytes, bytes], around: Surroundings) -> Surroundings:

@@ -13,12 +13,13 @@ Source: opentelemetry-proto, logs/v1/logs.proto and common/v1/common.proto.
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from app.ingest.body import BodyTooLarge
-from app.ingest.decode import LONG_RECORD_BYTES, RECORD_LIMIT_BYTES, TOO_LONG, Decoded, cut_texts
+from app.ingest.decode import LONG_RECORD_BYTES, RECORD_LIMIT_BYTES, TOO_LONG, Decoded, Rejected, cut_texts
 from app.ingest.field_names import NAMES, WRAPPERS
 from app.ingest.formats.catalogue import FIRST_KEYS
 from app.ingest.framing import RECORDS_LIMIT
@@ -91,7 +92,7 @@ class Reading:
         self._received_ms = received_ms
         self._events: list[Event | None] = []
         self._records: list[bytes] = []
-        self._rejected: list[tuple[int, str]] = []
+        self._rejected: list[Rejected] = []
 
     def places(self, count: int) -> range:
         """Where the next records stand in the request. Raises: BodyTooLarge over 1,000,000."""
@@ -104,7 +105,7 @@ class Reading:
 
     def reject(self, place: int, reason: str) -> None:
         """That record is set aside."""
-        self._rejected.append((place, reason))
+        self._rejected.append(Rejected(place, reason, self._records[place]))
 
     def read(self, places: Sequence[int], names: Sequence[str], columns: Sequence[Column]) -> None:
         """Records that have the same names. Of a name that stands there twice, the first counts."""
@@ -132,7 +133,7 @@ class Reading:
         """All of them, in their order."""
         if not self._rejected:
             return Decoded(cast("list[Event]", self._events), self._records)
-        decoded = Decoded(rejected=sorted(self._rejected))
+        decoded = Decoded(rejected=sorted(self._rejected, key=attrgetter("index")))
         for event, record in zip(self._events, self._records, strict=True):
             if event is not None:
                 decoded.events.append(event)

@@ -63,6 +63,12 @@ class Outcome:
     notes: object = None
     """What the protocol's own reader noted for its answer (`Decoded.notes`)."""
 
+    @classmethod
+    def of(cls, decoded: Decoded, *, duplicate: bool = False) -> "Outcome":
+        """All of it counted, now or before."""
+        reasons = [(one.index, one.reason) for one in decoded.rejected]
+        return cls(len(decoded.events), reasons, duplicate, decoded.notes)
+
 
 class Shipper:
     """One protocol. `name` labels its metrics and its sources."""
@@ -81,6 +87,10 @@ class Shipper:
     def variant(self, head: Head) -> str:
         """What else decides how a body is read: the same bytes under another variant are another body."""
         return ""
+
+    def line_format(self, head: Head) -> str | None:
+        """The format of its lines, where the sender names one, so that a rejected one can be read again; None: JSON."""
+        return None
 
     def key(self, head: Head) -> str:
         """What the sender calls this delivery, the same over its retries; empty where it has no name for it."""

@@ -7,7 +7,7 @@ records without an envelope, and users send arrays (open-telemetry/opentelemetry
 
 import msgspec
 
-from app.ingest.decode import Decoded
+from app.ingest.decode import Decoded, Rejected
 from app.ingest.enclosed import NOTHING, EnclosedReader, Surroundings, surroundings_of, telling
 from app.ingest.framing import RECORDS_LIMIT, frame, lines_of
 from app.ingest.lenient_json import dumps, loads
@@ -153,13 +153,13 @@ class _Reading:
         try:
             event = self._reader.read(record, around, time)
         except DecodeError as error:
-            self._reject(str(error))
+            self._reject(str(error), record)
             return
         self.decoded.events.append(event)
         self.decoded.records.append(record + b" " + fields if fields else record)
 
-    def _reject(self, reason: str) -> None:
-        self.decoded.rejected.append((self._index - 1, reason))
+    def _reject(self, reason: str, record: bytes = b"") -> None:
+        self.decoded.rejected.append(Rejected(self._index - 1, reason, record))
 
     def _around(self, host: str | None, fields: bytes) -> Surroundings:
         """What an envelope says. Its own host goes before a field of that name."""

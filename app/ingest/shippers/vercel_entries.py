@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.ingest.decode import LONG_RECORD_BYTES, RECORD_LIMIT_BYTES, TOO_LONG, Decoded, cut_texts
+from app.ingest.decode import LONG_RECORD_BYTES, RECORD_LIMIT_BYTES, TOO_LONG, Decoded, Rejected, cut_texts
 from app.ingest.framing import frame
 from app.ingest.lenient_json import loads
 from app.ingest.values import read_integer, read_status, read_text
@@ -68,12 +68,12 @@ def read_entries(body: bytes, received_ms: int) -> Decoded:
     entries: list[tuple[Entry, bytes]] = []
     for index, record in enumerate(frame(body).records):
         if len(record) > RECORD_LIMIT_BYTES:
-            decoded.rejected.append((index, TOO_LONG))
+            decoded.rejected.append(Rejected(index, TOO_LONG, record))
             continue
         try:
             entries.append((_entry(record), record))
         except DecodeError as error:
-            decoded.rejected.append((index, str(error)))
+            decoded.rejected.append(Rejected(index, str(error), record))
     spokesmen = _spokesmen([entry for entry, _ in entries])
     requests = Requests([], [])
     for place, (entry, record) in enumerate(entries):

@@ -23,6 +23,9 @@ NOW = 1_795_435_200_000
 INGEST_TOKEN = "ingest-token-for-tests-0123456789"
 VIEWER_TOKEN = "viewer-token-for-tests-0123456789"
 
+UNHEARD = SimpleNamespace(note=lambda *_, **__: None, note_refused=lambda *_, **__: None)
+"""The sources have their own tests."""
+
 
 class Engine:
     """Remembers the batches; the windows have their own tests."""
@@ -65,6 +68,7 @@ def app(engine: Engine, settings: Settings) -> FastAPI:
         tokens=TokenTable(settings),
         now=lambda: NOW,
         metrics=Metrics(),
+        sources=UNHEARD,
         settings=settings,
         redis=None,
     )

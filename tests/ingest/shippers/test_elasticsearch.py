@@ -450,7 +450,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
             except DecodeError:
                 continue
             assert len(decoded.events) == len(decoded.records)
-            outcome = Outcome(len(decoded.events), decoded.rejected, notes=decoded.notes)
+            outcome = Outcome.of(decoded)
             if decoded.events or not decoded.rejected:
                 json.loads(shipper.success(outcome, HEAD).body)
             else:
@@ -467,6 +467,6 @@ def test_a_body_with_some_bytes_changed_is_read_or_refused(data: st.DataObject) 
         decoded = BULK.read(bytes(body), HEAD)
     except DecodeError:
         return
-    outcome = Outcome(len(decoded.events), decoded.rejected, notes=decoded.notes)
+    outcome = Outcome.of(decoded)
     told = json.loads(BULK.success(outcome, HEAD).body)
     assert len(told["items"]) == len(read_bulk(bytes(body), NOW)[1].actions)

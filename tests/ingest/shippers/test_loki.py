@@ -351,7 +351,7 @@ def test_long_lines_are_cut_and_longer_ones_refused() -> None:
     assert event.message is not None and len(event.message) == LONG_TEXT
     body = push(b"{}", entry(b"x" * (RECORD_LIMIT_BYTES + 1)), entry(json.dumps(LOGIN).encode()))
     decoded = loki.LOKI.read(body, Head(PUSH, {}, {}, NOW))
-    assert [index for index, _ in decoded.rejected] == [0]
+    assert [one.index for one in decoded.rejected] == [0]
     assert [event.client_ip for event in decoded.events] == ["203.0.113.9"]
 
 

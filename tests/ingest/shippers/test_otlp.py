@@ -40,6 +40,8 @@ from tests.ingest.shippers.otlp_requests import (
 from tests.ingest.test_ingest_routes import NOW, Engine
 
 TOKEN = "ingest-token-for-tests-0123456789"
+UNHEARD = SimpleNamespace(note=lambda *_, **__: None, note_refused=lambda *_, **__: None)
+"""The sources have their own tests."""
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}
 AT = 1_795_428_001_123_456_789
@@ -67,7 +69,9 @@ def app(engine: Engine) -> FastAPI:
     install_problem_handlers(made)
     made.include_router(routes.router)
     tokens = TokenTable(Settings(ingest_token=TOKEN, viewer_token="viewer" + TOKEN))
-    made.state.world = SimpleNamespace(engine=engine, tokens=tokens, now=lambda: NOW, metrics=Metrics())
+    made.state.world = SimpleNamespace(
+        engine=engine, tokens=tokens, now=lambda: NOW, metrics=Metrics(), sources=UNHEARD
+    )
     return made
 
 

@@ -221,7 +221,7 @@ def test_a_bad_event_costs_no_other() -> None:
             assert [event.client_ip for event in decoded.events].count("203.0.113.9") == 2
             assert len(decoded.rejected) <= 1
     decoded = splunk.EVENTS.read(f'[{good},7,{{"event":1e999}},{good}]'.encode(), head())
-    assert [index for index, _ in decoded.rejected] == [1]
+    assert [one.index for one in decoded.rejected] == [1]
 
 
 @pytest.mark.parametrize("event", [7, True, [1], 1.5], ids=repr)
@@ -262,7 +262,7 @@ def test_long_events_are_cut_and_longer_ones_refused() -> None:
     assert message is not None and len(message) == LONG_TEXT
     body = json.dumps({"event": "x" * (RECORD_LIMIT_BYTES + 1)}) + json.dumps({"event": LOGIN})
     decoded = splunk.EVENTS.read(body.encode(), head())
-    assert [index for index, _ in decoded.rejected] == [0]
+    assert [one.index for one in decoded.rejected] == [0]
     assert decoded.events[0].client_ip == "203.0.113.9"
 
 

@@ -243,7 +243,10 @@ def test_entries_of_unexpected_types_are_read_or_set_aside_by_themselves() -> No
     decoded = read_entries(json.dumps(odd).encode(), NOW)
     assert [event.status for event in decoded.events] == [401, 401, None, 401, 401]
     assert decoded.events[1].message == '{"a":[1]}'
-    assert decoded.rejected == [(2, "not an entry of a log drain"), (7, "not a JSON object")]
+    assert [(one.index, one.reason) for one in decoded.rejected] == [
+        (2, "not an entry of a log drain"),
+        (7, "not a JSON object"),
+    ]
 
 
 async def test_only_what_the_secret_signed_is_taken(vercel: httpx.AsyncClient, engine: Engine) -> None:
