@@ -32,9 +32,9 @@ from detectors.sentence import phrase_of, why
 MARK_TTL_MS = 15 * 60_000
 """A sender's retry within this time counts nothing twice. The longest first retry of the senders measured is a
 minute (syslog-ng, Fluentd); 15 minutes covers several. Source: docs/ingest.md."""
-COUNT_WITHIN_MS = 1500
-"""What Redis has not begun to count by then, it does not count any more: the sender is told to try again after 2 s
-(app/ingest/taking.py), and half a second is for the answer's way."""
+COUNT_WITHIN_MS = 800
+"""What Redis has not begun to count by then, it does not count any more: soon after that the sender is told to send it
+again (app/ingest/taking.py, LAST_S)."""
 LATE_DELIVERY_MS = 15 * 60_000
 """How long a window outlives its events, so that what is delivered late still meets them."""
 SHARED_ADDRESS = "shared_address"

@@ -78,6 +78,7 @@ class Noted:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """When an answer is late, test_taking.py says; a busy machine must not."""
     monkeypatch.setattr(taking, "ANSWER_S", 60)
+    monkeypatch.setattr(taking, "LAST_S", 60)
 
 
 @pytest.fixture

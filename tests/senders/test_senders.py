@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.ingest.taking import ANSWER_S
+from app.ingest.taking import LAST_S
 from benchmarks.service import TOKENS, Service, running_service, wait_until_open
 from tests.conftest import missing
 from tests.senders.results import keep
@@ -105,7 +105,7 @@ def put_off(service: Service) -> int:
 def wait_until_all_is_lost(service: Service) -> None:
     """Until no body has been put off for longer than one takes to be."""
     refused, since = put_off(service), time.monotonic()
-    while time.monotonic() < since + 2 * ANSWER_S:
+    while time.monotonic() < since + 2 * LAST_S:
         time.sleep(0.1)
         if put_off(service) != refused:
             refused, since = put_off(service), time.monotonic()
