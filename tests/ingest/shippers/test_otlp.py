@@ -359,7 +359,9 @@ DEEP = '{"arrayValue":{"values":[' * 1500 + "{}" + "]}}" * 1500
 )  # fmt: skip
 def test_what_no_json_decoder_takes_costs_no_other_record(value: str) -> None:
     """An application logs what a client sent; its SDK exports that with 511 records of others."""
-    body = json.dumps(json_export([json_record(LOGIN), json_record({**LOGIN, "form": "X"}), json_record(LOGIN)]))
+    body = json.dumps(
+        json_export([json_record(LOGIN), json_record({**LOGIN, "form": "X"}), json_record(LOGIN)])
+    )
     decoded = read_json(body.replace('{"stringValue": "X"}', value).encode(), NOW)
     assert len(decoded.events) == 3
     assert len({(event.client_ip, event.status) for event in decoded.events}) == 1
