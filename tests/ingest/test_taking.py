@@ -231,6 +231,7 @@ async def test_a_token_may_stand_in_front_of_the_path(client: httpx.AsyncClient,
     for path, status in (
         (f"/k/{TOKEN}/v1/events", 200),
         (f"/k/{TOKEN}/v1/raw?format=auto", 200),
+        (f"/k/{TOKEN}/v1/events/", 200),
         ("/k/wrong/v1/events", 401),
         (f"/k/admin{TOKEN}/v1/events", 403),
         ("/k/" + "x" * 2000 + "/v1/events", 401),
