@@ -79,9 +79,7 @@ def test_a_character_less_is_something_else():
 
 def test_a_few_characters_more_are_something_else():
     fixed = {kind: sample for kind, sample in SAMPLES.items() if sample.fixed and sample.bare}
-    assert [
-        kind for kind, sample in fixed.items() if kind in kinds_in(sample.secret + "a7Qz").values()
-    ] == []
+    assert [kind for kind, sample in fixed.items() if kind in kinds_in(sample.secret + "a7Qz").values()] == []
 
 
 @pytest.mark.parametrize("filling", "xX*0")
