@@ -27,7 +27,9 @@ from app.ingest.shippers.otlp_records import (
     SMALLEST,
     Column,
     Reading,
+    as_text,
     resource_of,
+    speak_for,
 )
 from detectors.errors import DecodeError
 
@@ -197,9 +199,12 @@ class _Rows:
         """The records of one scope; where enough of a kind have come together, they are read."""
         for place, record in zip(self._reading.places(len(records)), records, strict=True):
             body, pairs = record.body, record.attributes or []
-            if body is not None and body.kvlist_value is not None:
-                # Its members speak like attributes, and before them.
-                pairs, body = [*body.kvlist_value.values, *pairs], None
+            members = None if body is None else body.kvlist_value
+            if members is not None and speak_for(pair.key for pair in pairs):
+                body = Value(string_value=as_text(_value(body, NESTING_LIMIT)))
+            elif members is not None:
+                # They speak like attributes, and before them.
+                pairs, body = [*members.values, *pairs], None
             names = tuple([pair.key for pair in pairs])
             rows = self._by_names[names]
             rows.append((place, record, body, pairs, resource))
