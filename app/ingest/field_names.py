@@ -144,6 +144,12 @@ DURATION_FACTORS: dict[str, float] = {
 WRAPPERS = frozenset({"attributes", "resource", "message"})
 """Objects whose members speak as if they stood outside: OpenTelemetry prints, and messages that are maps. Not `body`:
 applications log the bodies of requests under that name, and those are an attacker's words."""
+OPENTELEMETRY = frozenset({
+    "timeUnixNano", "time_unix_nano", "observedTimeUnixNano", "observed_time_unix_nano", "observed_timestamp",
+    "severityNumber", "severity_number", "severityText", "severity_text", "SeverityText",
+})  # fmt: skip
+"""A record with one of these is a print of OpenTelemetry's, whose `attributes` and `resource` are its own.
+Source: opentelemetry-proto, logs/v1/logs.proto; what the SDKs' console exporters write."""
 
 
 class Level:

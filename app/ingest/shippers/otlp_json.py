@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from app.ingest.decode import Decoded
-from app.ingest.lenient_json import loads
+from app.ingest.lenient_json import ExtremeValue, loads, tamed
 from app.ingest.shippers.otlp_records import (
     AROUND,
     BODY,
@@ -143,9 +143,13 @@ _PROTOCOL_LEVELS = 8 + 4 * NESTING_LIMIT
 def _requests_mended(body: bytes) -> list[Request]:
     """What is not quite the protocol's JSON: bad UTF-8, an array of requests, other spellings, a wrong type.
 
-    A member of a wrong type is left out; its neighbours are not. Raises: DecodeError.
+    A member of a wrong type is left out, as is what is nested too deep; its neighbours are not. Raises: DecodeError.
     """
-    found = loads(b'{"requests":' + (body or b"{}") + b"}").get("requests")
+    whole = b'{"requests":' + (body or b"{}") + b"}"
+    try:
+        found = loads(whole).get("requests")
+    except ExtremeValue:
+        found = loads(tamed(whole, _PROTOCOL_LEVELS)).get("requests")
     requests = found if type(found) is list else [found]
     mended = [_mended(request, _PROTOCOL_LEVELS) for request in requests if type(request) is dict]
     if len(mended) < len(requests) or not all(map(_is_request, mended, requests)):

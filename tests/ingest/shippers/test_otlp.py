@@ -350,6 +350,23 @@ def test_an_array_of_requests_is_read_one_after_the_other() -> None:
     assert len(read_json(json.dumps(requests).encode(), NOW).events) == 3
 
 
+DEEP = '{"arrayValue":{"values":[' * 1500 + "{}" + "]}}" * 1500
+
+
+@pytest.mark.parametrize(
+    "value", [DEEP, '{"doubleValue":NaN}', '{"doubleValue":-Infinity}', '{"doubleValue":1e999}'],
+    ids=["deep", "nan", "infinity", "out of range"],
+)  # fmt: skip
+def test_what_no_json_decoder_takes_costs_no_other_record(value: str) -> None:
+    """An application logs what a client sent; its SDK exports that with 511 records of others."""
+    body = json.dumps(
+        json_export([json_record(LOGIN), json_record({**LOGIN, "form": "X"}), json_record(LOGIN)])
+    )
+    decoded = read_json(body.replace('{"stringValue": "X"}', value).encode(), NOW)
+    assert len(decoded.events) == 3
+    assert len({(event.client_ip, event.status) for event in decoded.events}) == 1
+
+
 def test_json_in_the_protocols_own_spelling_and_with_wrong_types_beside_is_read() -> None:
     record = {
         "time_unix_nano": AT,
