@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,14 +13,6 @@ import pytest
 from detectors.timestamps import wall_clock_ms
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A folder in which the first replay leaves the compiled patterns for those after it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BARTIZAN_DATA_DIR", str(tmp_path_factory.mktemp("data")))
-        yield
 
 
 def replayed(*arguments: str) -> list[dict[str, object]]:
