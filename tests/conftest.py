@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -20,6 +21,9 @@ from detectors import pattern_database
 from detectors.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
+"""How fast this machine is today must not decide: the tests that hold a time measure it themselves."""
 MANY_PATTERNS = 50
 """From which on a database is compiled for seconds; those of a policy take milliseconds."""
 
