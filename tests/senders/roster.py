@@ -82,6 +82,8 @@ JOURNAL = [
     ),
 ]
 
+OTLP_PATIENCE_S = 5.0
+"""The SDKs give up after ten seconds or five tries. Source: opentelemetry-js otlp-exporter-base, retrying-transport."""
 OTLP = [
     Sender(
         "OpenTelemetry Python",
@@ -89,6 +91,7 @@ OTLP = [
         *of_python("opentelemetry_sdk", "opentelemetry_logs"),
         on_503=KEPT,
         on_kill=KEPT,
+        patience_s=OTLP_PATIENCE_S,
     ),
     Sender(
         "OpenTelemetry JS",
@@ -96,6 +99,7 @@ OTLP = [
         *of_node("@opentelemetry/exporter-logs-otlp-http", "otlp_http", "json"),
         on_503=KEPT,
         on_kill=KEPT,
+        patience_s=OTLP_PATIENCE_S,
     ),
     Sender(
         "OpenTelemetry JS, proto exporter",
@@ -103,6 +107,7 @@ OTLP = [
         *of_node("@opentelemetry/exporter-logs-otlp-proto", "otlp_http", "protobuf"),
         on_503=KEPT,
         on_kill=KEPT,
+        patience_s=OTLP_PATIENCE_S,
     ),
 ]
 

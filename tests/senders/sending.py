@@ -5,6 +5,7 @@ which it would find them, and sends them to a real `bartizan serve`.
 """
 
 import enum
+import math
 import os
 import re
 import subprocess
@@ -85,6 +86,8 @@ class Sender:
     """Of the records for which the service said "try again"."""
     on_kill: Fate
     """Of the records that the sender had while no service was there."""
+    patience_s: float = math.inf
+    """How long it tries. Where a busy machine takes longer to start the service, what it had may be lost."""
 
     @property
     def slug(self) -> str:
