@@ -28,6 +28,7 @@ from app.problems import RETRY_AFTER_S, ProblemError
 from detectors.errors import DecodeError, StorageError
 from detectors.event import Batch
 from detectors.timestamps import parse_time
+from detectors.windows import MARK_TTL_MS
 
 if TYPE_CHECKING:
     from app.world import AppWorld
@@ -67,10 +68,12 @@ log = structlog.get_logger(__name__)
 class Refused(Exception):
     """The request is not taken."""
 
-    def __init__(self, refusal: Refusal, detail: str) -> None:
+    def __init__(self, refusal: Refusal, detail: str, reason: str | None = "") -> None:
+        """`reason`: the metric's word for it, where it is not the refusal's own; None where it is counted already."""
         super().__init__(detail)
         self.refusal = refusal
         self.detail = detail
+        self.reason = _REASONS[refusal] if reason == "" else reason
 
 
 async def take(request: Request, shipper: Shipper) -> Response:
@@ -93,7 +96,8 @@ async def answer(
         caller = identify(request)
         return await work(intake, head, caller)
     except Refused as refused:
-        intake.world.metrics.events_rejected.labels(_REASONS[refused.refusal]).inc()
+        if refused.reason is not None:
+            intake.world.metrics.events_rejected.labels(refused.reason).inc()
         if caller is not None:
             is_ours = refused.refusal is Refusal.TRY_AGAIN
             intake.world.sources.note_refused(
@@ -155,8 +159,9 @@ class Intake:
         """Two large bodies decoded at a time would both be late; one after the other, the first is not."""
         self._under_way: dict[str, asyncio.Task[Response]] = {}
         """Large bodies by their digest."""
-        self._late: OrderedDict[str, Response] = OrderedDict()
-        """What large bodies came to whose requests had been told to try again, by their digest."""
+        self._late: OrderedDict[str, tuple[int, Response]] = OrderedDict()
+        """What large bodies came to whose requests had been told to try again, by their digest, and until when (epoch
+        ms) the same body is a retry."""
         self._tasks: set[asyncio.Task[Response]] = set()
 
     async def take(self, request: Request, shipper: Shipper, head: Head, caller: Caller) -> Response:
@@ -175,6 +180,7 @@ class Intake:
                     async with asyncio.timeout(LAST_S):
                         decoded = shipper.read(unpacked.body, head)
                         return await self._answer(work, unpacked, decoded, patience_s=ANSWER_S)
+                slot.queue(len(work.data), is_small=False)
             is_handed_over = True
             return await self._in_time(work, slot)
         finally:
@@ -203,8 +209,8 @@ class Intake:
                     unpacked = await asyncio.to_thread(unpack, shipper, work.caller.token_id, work.data, head)
                 slot.take(len(unpacked.body))
                 slot.queue(len(unpacked.body), is_small=False)
-                known = self._late.get(unpacked.digest)
-                if known is not None:
+                until, known = self._late.get(unpacked.digest, (0, None))
+                if known is not None and self.world.now() < until:
                     return known
                 same = self._under_way.get(unpacked.digest)
                 if same is not None:
@@ -233,8 +239,8 @@ class Intake:
             del self._under_way[digest]
 
     def _remember(self, digest: str, answer: Response) -> None:
-        self._late[digest] = answer
-        while len(self._late) > 1 and sum(len(a.body) for a in self._late.values()) > REMEMBERED_BYTES:
+        self._late[digest] = (self.world.now() + MARK_TTL_MS, answer)
+        while len(self._late) > 1 and sum(len(a.body) for _, a in self._late.values()) > REMEMBERED_BYTES:
             self._late.popitem(last=False)
         while len(self._late) > REMEMBERED:
             self._late.popitem(last=False)
@@ -328,7 +334,8 @@ class Intake:
             raise Refused(Refusal.TRY_AGAIN, _BUSY) from error
         except (StorageError, TimeoutError) as error:
             self.world.metrics.storage_errors.labels("ingest").inc()
-            raise Refused(Refusal.TRY_AGAIN, _AWAY) from error
+            reason = None if isinstance(error, StorageError) else "storage"
+            raise Refused(Refusal.TRY_AGAIN, _AWAY, reason) from error
 
 
 async def _arrival(request: Request, slot: Slot) -> bytes:

@@ -4,12 +4,12 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
 import zstandard
 from fastapi import FastAPI
+from remembering import Engine
 
 from app.auth import TokenTable
 from app.ingest import body as body_module
@@ -23,28 +23,11 @@ from app.ingest.taking import Intake
 from app.metrics import Metrics
 from app.problems import install_problem_handlers
 from app.settings import Settings
-from detectors.errors import StorageError
-from detectors.event import Batch
 
 NOW = 1_795_435_200_000
 TOKEN = "ingest-token-for-tests-0123456789"
 GOOD = b'{"client_ip":"203.0.113.9","status":401}'
 TWO = GOOD + b"\n" + GOOD
-
-
-class Engine:
-    """Remembers the batches; the windows have their own tests."""
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-        self.is_away = False
-
-    async def process(self, batch: Batch) -> Any:
-        if self.is_away:
-            raise StorageError("away")
-        is_known = batch.mark is not None and any(batch.mark == known.mark for known in self.batches)
-        self.batches.append(batch)
-        return SimpleNamespace(duplicate=is_known, counted=0, findings=[])
 
 
 class Noted:
@@ -72,13 +55,6 @@ class Noted:
     ) -> None:
         assert (source.startswith("tok_"), received_ms) == (True, NOW)
         self.refused.append((kind, reason, is_ours))
-
-
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When an answer is late, test_taking.py says; a busy machine must not."""
-    monkeypatch.setattr(taking, "ANSWER_S", 60)
-    monkeypatch.setattr(taking, "LAST_S", 60)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """When the answer comes: within its time, whatever the body, and without counting anything twice."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from remembering import UNHEARD
 
 from app.auth import TokenTable
 from app.ingest import routes, taking
@@ -20,6 +22,7 @@ from app.problems import install_problem_handlers
 from app.settings import Settings
 from detectors.errors import StorageError
 from detectors.event import Batch
+from detectors.windows import MARK_TTL_MS
 
 NOW = 1_795_435_200_000
 TOKEN = "ingest-token-for-tests-0123456789"
@@ -43,13 +46,6 @@ class SlowEngine:
         return SimpleNamespace(duplicate=False, counted=0, crossed=[])
 
 
-@pytest.fixture(autouse=True)
-def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine must not decide what is late: the tests do."""
-    monkeypatch.setattr(taking, "ANSWER_S", 60)
-    monkeypatch.setattr(taking, "LAST_S", 60)
-
-
 @pytest.fixture
 def engine() -> SlowEngine:
     return SlowEngine()
@@ -62,9 +58,8 @@ def app(engine: SlowEngine) -> FastAPI:
     made.include_router(routes.router)
     made.add_middleware(PathKey)
     tokens = TokenTable(Settings(ingest_token=TOKEN, admin_token="admin" + TOKEN))
-    unheard = SimpleNamespace(note=lambda *_, **__: None, note_refused=lambda *_, **__: None)
     made.state.world = SimpleNamespace(
-        engine=engine, tokens=tokens, now=lambda: NOW, metrics=Metrics(), sources=unheard
+        engine=engine, tokens=tokens, now=lambda: NOW, metrics=Metrics(), sources=UNHEARD
     )
     made.state.intake = Intake(made.state.world)
     return made
@@ -118,6 +113,53 @@ async def test_retries_that_come_together_are_answered_together(
     assert len(engine.batches) == 1
 
 
+async def test_a_small_body_that_turns_out_large_makes_no_small_one_late(
+    client: httpx.AsyncClient, engine: SlowEngine, app: FastAPI
+) -> None:
+    sent = asyncio.create_task(client.post("/v1/events", content=gzip.compress(LARGE)))
+    for _ in range(100_000):
+        if engine.batches:
+            break
+        await asyncio.sleep(0)
+    gate = app.state.intake.gate
+    assert gate.waiting > 0
+    assert not gate.small, "it waits among the large ones"
+    engine.go_on.set()
+    assert (await sent).status_code == 200
+
+
+async def test_while_a_small_body_waits_to_be_decompressed_beside_the_loop_it_is_none(
+    client: httpx.AsyncClient, engine: SlowEngine, app: FastAPI
+) -> None:
+    engine.go_on.set()
+    intake = app.state.intake
+    async with intake._one_large:
+        sent = asyncio.create_task(client.post("/v1/events", content=gzip.compress(LARGE)))
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+        assert intake.gate.waiting > 0
+        assert not intake.gate.small
+    assert (await sent).status_code == 200
+
+
+async def test_the_same_body_after_a_quarter_of_an_hour_counts_again(
+    client: httpx.AsyncClient, engine: SlowEngine, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = NOW
+    app.state.world.now = lambda: now
+    monkeypatch.setattr(taking, "ANSWER_S", 0.05)
+    assert (await client.post("/v1/events", content=LARGE)).status_code == 503
+    engine.go_on.set()
+    await at_rest(app)
+    monkeypatch.setattr(taking, "ANSWER_S", 60)
+    now += MARK_TTL_MS - 1
+    assert (await client.post("/v1/events", content=LARGE)).status_code == 200
+    assert len(engine.batches) == 1
+    now += 2
+    assert (await client.post("/v1/events", content=LARGE)).status_code == 200
+    assert len(engine.batches) == 2
+
+
 async def test_what_fails_after_its_answer_is_tried_again_by_the_retry(
     client: httpx.AsyncClient, engine: SlowEngine, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +183,9 @@ async def test_a_small_body_is_put_off_where_storage_hangs(
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
     assert "Storage does not answer" in answer.json()["detail"]
+    metrics = app.state.world.metrics.registry
+    assert metrics.get_sample_value("bartizan_storage_errors_total", {"place": "ingest"}) == 1
+    assert metrics.get_sample_value("bartizan_events_rejected_total", {"reason": "overloaded"}) == 0
     assert app.state.intake.gate.in_flight == 0
 
 

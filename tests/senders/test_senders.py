@@ -98,8 +98,10 @@ def fired(service: Service, address: str) -> set[str]:
 def put_off(service: Service) -> int:
     """How many bodies the service has answered with 503 since it started."""
     said = httpx.get(f"{service.url}/metrics").raise_for_status().text
-    line = next(line for line in said.splitlines() if 'events_rejected_total{reason="overloaded"}' in line)
-    return int(float(line.split()[-1]))
+    counters = ('events_rejected_total{reason="overloaded"}', 'storage_errors_total{place="ingest"}')
+    lines = [line for line in said.splitlines() if any(counter in line for counter in counters)]
+    assert len(lines) == len(counters)
+    return sum(int(float(line.split()[-1])) for line in lines)
 
 
 def wait_until_all_is_lost(service: Service) -> None:

@@ -28,6 +28,7 @@ from app.metrics import Metrics
 from app.problems import install_problem_handlers
 from app.settings import Settings
 from detectors.errors import DecodeError
+from tests.ingest.remembering import UNHEARD
 from tests.ingest.shippers.otlp_requests import (
     export,
     json_export,
@@ -40,8 +41,6 @@ from tests.ingest.shippers.otlp_requests import (
 from tests.ingest.test_ingest_routes import NOW, Engine
 
 TOKEN = "ingest-token-for-tests-0123456789"
-UNHEARD = SimpleNamespace(note=lambda *_, **__: None, note_refused=lambda *_, **__: None)
-"""The sources have their own tests."""
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}
 AT = 1_795_428_001_123_456_789

@@ -28,11 +28,10 @@ from app.problems import install_problem_handlers
 from app.settings import Settings
 from detectors.errors import DecodeError, StorageError
 from tests.house.test_redis_keys import check_keys
+from tests.ingest.remembering import UNHEARD
 from tests.ingest.test_ingest_routes import NOW, Engine
 
 TOKEN = "ingest-token-for-tests-0123456789"
-UNHEARD = SimpleNamespace(note=lambda *_, **__: None, note_refused=lambda *_, **__: None)
-"""The sources have their own tests."""
 SOURCE, BOOT = "8442cc41cac54aa0875dbaad7257c001", "ab" * 16
 START_US = 1_795_435_000_000_000
 FAILED = "Failed password for root from 203.0.113.9 port 4711 ssh2"
