@@ -10,10 +10,13 @@ from detectors.errors import DecodeError
 
 _DECODER = msgspec.json.Decoder()
 _ESCAPES = re.compile(
-    r"\\(?:x(?P<hex>[0-9A-Fa-f]{2})|u(?P<pair>[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2})"
-    r"|u(?P<lone>[dD][89a-fA-F][0-9A-Fa-f]{2})|.)",
+    r"(?P<fine>(?:\\(?!x[0-9A-Fa-f]{2}|u[dD][89a-fA-F][0-9A-Fa-f]{2}).[^\\]*+)++)"
+    r"|(?P<hex>(?:\\x[0-9A-Fa-f]{2}[^\\]*+)++)"
+    r"|\\(?:u[dD](?P<pair>[89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2})"
+    r"|u(?P<lone>[dD][89a-fA-F][0-9A-Fa-f]{2}))",
     re.DOTALL,
 )
+"""Escapes of a kind are found together, with what stands between them: each match costs a call."""
 _CONTROLS = {chr(code): f"\\u{code:04x}" for code in range(0x20) if code not in b"\t\n\r"} | {"\t": " "}
 _NOT_A_NUMBER = re.compile(rb"[:\[,]\s*+[-+]?(?:nan|inf)", re.IGNORECASE)
 
@@ -76,5 +79,5 @@ def _mend(record: bytes) -> bytes:
 
 def _mended_escape(found: re.Match[str]) -> str:
     if found["hex"]:
-        return f"\\u00{found['hex']}"
+        return found["hex"].replace("\\x", "\\u00")
     return "\\ufffd" if found["lone"] else found[0]
