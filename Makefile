@@ -1,6 +1,7 @@
 # make run    the service, with its own Redis, on http://127.0.0.1:8000
 # make test   the whole test suite, against real Redis servers that it starts itself
 # make check  what CI runs: lint, formatting, types, tests
+# make senders  the programs that tests/senders/ runs: syslog-ng, rsyslog, SDKs; without them its tests are skipped
 # make bench  the figures of the README
 #
 # Everything lives in .venv, which is made on first use. BARTIZAN_ variables are passed on: see docs/settings.md.
@@ -12,7 +13,7 @@ STAMP := $(VENV)/.installed
 CANDIDATES := python3.12 python3.11 python3.13 python3.14 python3 python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint format types bench pins clean
+.PHONY: help install run test check lint format types bench pins senders clean
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -66,6 +67,9 @@ format: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+senders:
+	@tests/senders/install.sh
+
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
 
@@ -76,4 +80,4 @@ pins: $(STAMP)
 	@mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info client/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .senders build dist *.egg-info client/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,6 +20,12 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
 """Storage comes back within a second or two of a restart; shippers back off by themselves after that."""
 
+_NO_SUCH_PATH = (
+    "Nothing is taken at this path. Logs go to /v1/events, /v1/raw, /loki/api/v1/push, /services/collector, /v1/logs,"
+    " /_bulk, /api/v2/logs, /v1/firehose, /v1/logpush, /v1/vercel or /upload."
+)
+"""For a shipper whose path is mistyped: its log shows this."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -43,10 +49,15 @@ def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = Non
     return Response(msgspec.json.encode(body), status, headers, media_type=MEDIA_TYPE)
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     extra = error.extra if isinstance(error, ProblemError) else {}
-    return problem(error.status_code, str(error.detail), headers=error.headers, **extra)
+    is_shipper = (
+        error.status_code == 404 and request.method in ("POST", "PUT") and "route" not in request.scope
+    )
+    return problem(
+        error.status_code, _NO_SUCH_PATH if is_shipper else str(error.detail), headers=error.headers, **extra
+    )
 
 
 async def _validation(_: Request, error: Exception) -> Response:

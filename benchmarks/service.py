@@ -71,8 +71,12 @@ class Service:
 
     def start_again(self) -> None:
         """In the same folder, on the same port."""
-        self.process = _launch(self.environment)
+        self.launch_again()
         wait_until_open(self.port, self.process)
+
+    def launch_again(self) -> None:
+        """The same without waiting until it listens."""
+        self.process = _launch(self.environment)
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -88,7 +92,7 @@ def _launch(environment: dict[str, str]) -> subprocess.Popen[bytes]:
         )
 
 
-def wait_until_open(port: int, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+def wait_until_open(port: int, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
     """Until /livez answers. Raises: RuntimeError where the service ended or took too long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

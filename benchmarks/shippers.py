@@ -16,6 +16,7 @@ from benchmarks.traffic import requests
 ROUNDS = 100
 DIFFERENT = 30
 SUCCESS = (200, 204)
+BUSY = 503
 
 Records = list[dict[str, object]]
 
@@ -135,6 +136,9 @@ async def post_all(port: int, path: str, kind: str, made: list[bytes]) -> None:
                 f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
             )
             status, answer = await connection.request(head.encode(), body)
+            while status == BUSY:
+                await asyncio.sleep(0.1)
+                status, answer = await connection.request(head.encode(), body)
             if status not in SUCCESS:
                 raise SystemExit(f"{path} {status} {answer[:200]!r}")
 

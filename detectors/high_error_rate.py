@@ -14,7 +14,7 @@ from detectors.detector import answer_of
 from detectors.event import Batch, Event
 from detectors.guide import Guide
 from detectors.rule import Rule
-from detectors.timestamps import event_time_ms
+from detectors.timestamps import FUTURE_LIMIT_MS, event_time_ms
 
 BUCKETS = 30
 """Buckets of one window."""
@@ -27,6 +27,8 @@ SAMPLES = 10
 ANY_HOST = "*"
 """The subject of events that name no host."""
 
+_UNITS = ((10**11, 10**14, 1), (10**14, 10**17, 1_000), (10**17, 10**20, 1_000_000))
+"""Milliseconds, microseconds, nanoseconds: from which number, to which, how many to the millisecond (`parse_time`)."""
 _ALIKE = attrgetter("timestamp", "host", "status")
 
 
@@ -76,6 +78,18 @@ class HighErrorRate:
             alike = Counter(
                 [
                     (t[:TENS] if type(t := e.timestamp) is str and t[-1:] == "Z" else t, e.host, e.status)
+                    for e in batch.events
+                ]
+            )
+        elif self._by_tens and batch.events and (span := _span_of(batch)) is not None:
+            low, high, tens = span
+            alike = Counter(
+                [
+                    (
+                        t - t % tens if type(t := e.timestamp) is int and low <= t < high else t,
+                        e.host,
+                        e.status,
+                    )
                     for e in batch.events
                 ]
             )
@@ -142,6 +156,17 @@ class HighErrorRate:
 def _is_finer_than_seconds(timestamp: object) -> bool:
     """Whether there are so many different times that it pays to cut them; said of the first event, true of most."""
     return type(timestamp) is str and timestamp[-1:] == "Z" and len(timestamp) > len("2026-11-23T10:00:03Z")
+
+
+def _span_of(batch: Batch) -> tuple[int, int, int] | None:
+    """Where the first time is a whole number: which ones are like it and not of the future, and ten seconds of it."""
+    timestamp = batch.events[0].timestamp
+    if type(timestamp) is not int:
+        return None
+    for low, high, per_ms in _UNITS:
+        if low <= timestamp < high:
+            return low, min(high, (batch.received_ms + FUTURE_LIMIT_MS + 1) * per_ms), 10_000 * per_ms
+    return None
 
 
 def _bucket_start(item: tuple[tuple[str | None, int], Sequence[int]]) -> int:

@@ -25,12 +25,16 @@ from redis.exceptions import RedisError
 
 from detectors.errors import StorageError
 from detectors.finding import Evidence, Finding
+from detectors.redis_clock import NO_DEADLINE, RedisClock
 from detectors.rule import Kind, Rule
 from detectors.sentence import phrase_of, why
 
 MARK_TTL_MS = 15 * 60_000
 """A sender's retry within this time counts nothing twice. The longest first retry of the senders measured is a
 minute (syslog-ng, Fluentd); 15 minutes covers several. Source: docs/ingest.md."""
+COUNT_WITHIN_MS = 800
+"""What Redis has not begun to count by then, it does not count any more: soon after that the sender is told to send it
+again (app/ingest/taking.py, LAST_S)."""
 LATE_DELIVERY_MS = 15 * 60_000
 """How long a window outlives its events, so that what is delivered late still meets them."""
 SHARED_ADDRESS = "shared_address"
@@ -147,8 +151,9 @@ class Windows:
         self._emit = b"1" if emit else b"0"
         self._late_delivery_ms = late_delivery_ms
         self._encode = msgspec.msgpack.Encoder().encode
-        source = count_batch_script()
-        self._script = redis.register_script(source)
+        self._script = redis.register_script(count_batch_script())
+        self._redis = redis
+        self._clock = RedisClock()
 
     def shard_of(self, text: str) -> int:
         """Which shard a subject or a batch belongs to; the same in every process and version."""
@@ -159,7 +164,8 @@ class Windows:
 
         A batch with a mark is always applied to its home shard as well, so that a repeat of a batch in which
         nothing counted is known too. After a crash half way, a repeat applies just the shards that are missing.
-        Raises: StorageError; the caller must not acknowledge, and the sender's retry completes the work.
+        Raises: StorageError; the caller must not acknowledge, and the sender's retry completes the work. A Redis that
+        hung does not count it later on, when the caller has given up (see RedisClock).
         """
         by_shard: dict[int, list[Group]] = {}
         aside: dict[int, list[Group]] = {}
@@ -204,7 +210,7 @@ class Windows:
     ) -> tuple[bool, list[Crossed]]:
         keys = [batch_key(shard, mark or "none"), findings_key(shard)]
         keys += [window_key(shard, group.key, group.subject) for group in groups]
-        args: list[Any] = [MARK_TTL_MS if mark else 0, self._emit]
+        args: list[Any] = []
         shared: dict[str, int] = {}
         for group in groups:
             rule = group.rule
@@ -234,11 +240,25 @@ class Windows:
                     )
                 )
             )
-        reply = await self._script(keys=[*keys, *shared], args=args)
-        found = [Crossed(groups[reply[i]], *reply[i + 1 : i + 6]) for i in range(2, len(reply), 6)]
+        reply = await self._in_time([*keys, *shared], [MARK_TTL_MS if mark else 0, self._emit], args)
+        found = [Crossed(groups[reply[i]], *reply[i + 1 : i + 6]) for i in range(3, len(reply), 6)]
         if reply[1]:
             self._on_reset(reply[1])
         return bool(reply[0]), found
+
+    async def _in_time(self, keys: list[str], head: list[Any], groups: list[Any]) -> list[Any]:
+        """The script's reply, once more where it came too late: the clock of Redis may have been set meanwhile."""
+        if not self._clock.is_known:
+            seconds, microseconds = await self._redis.time()
+            self._clock.learn(seconds * 1000 + microseconds / 1000)
+        for _ in range(2):
+            # Nobody waits for a replay's answer, and nobody resends what it counts.
+            until = self._clock.deadline(COUNT_WITHIN_MS) if self._emit == b"1" else NO_DEADLINE
+            reply: list[Any] = await self._script(keys=keys, args=[*head, until, *groups])
+            self._clock.learn(reply[2])
+            if reply[0] >= 0:
+                return reply
+        raise StorageError("counting failed: Redis is too slow; nothing was counted")
 
 
 def meta_of(rule: Rule, subject: str, place: str = "") -> str:

@@ -1,23 +1,53 @@
-"""What the tests share: real Redis servers, started and stopped here, and the corpora."""
+"""What the tests share: real Redis servers, started and stopped here, compiled patterns, and the corpora."""
 
 import asyncio
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.embedded_redis import find_binary
+from detectors import pattern_database
 from detectors.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
+"""How fast this machine is today must not decide: the tests that hold a time measure it themselves."""
+MANY_PATTERNS = 50
+"""From which on a database is compiled for seconds; those of a policy take milliseconds."""
+
+_compile = pattern_database._compile
+
+
+def _compile_once(expressions: Sequence[bytes], flags: int) -> bytes:
+    """In one process of the suite, and not again until the patterns change: each compiles them while it collects."""
+    if len(expressions) < MANY_PATTERNS:
+        return _compile(expressions, flags)
+    folder = Path(tempfile.gettempdir()) / f"bartizan-tests-{os.geteuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = folder / f"patterns-{pattern_database._fingerprint(expressions, flags)}.hsdb"
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = pattern_database._read(file)
+        if found is None:
+            found = _compile(expressions, flags)
+            pattern_database._write(file, found)
+    return found
+
+
+pattern_database._compile = _compile_once
+"""Before a test module makes its scanner."""
 
 
 def missing(what: str) -> None:

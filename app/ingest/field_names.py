@@ -27,11 +27,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "client.ip", "source.ip", "client.address", "source.address",
         "http.client_ip", "net.sock.peer.addr", "net.peer.ip", "network.peer.address",
         "src_endpoint.ip",
-        "remote_addr", "request.client_ip", "request.remote_ip", "request.remote_addr",
+        "remote_addr",
         "ClientHost", "downstream_remote_address", "proxy.clientIp",
         "clientIp", "ip", "ip_address", "ipAddress", "remote_ip", "remoteIp", "remoteAddress",
         "remote_address", "src_ip", "source_ip", "sourceIp", "rhost", "req.ip", "req.remoteAddress",
-        "request.ip", "request.remoteAddress", "meta.ip", "meta.req.ip",
+        # Last: of many applications `request` is what the client sent.
+        "request.client_ip", "request.remote_ip", "request.remote_addr", "request.ip", "request.remoteAddress",
+        "meta.ip", "meta.req.ip",
     ),
     "method": (
         "http.request.method", "http.method", "http_request.http_method", "request_method", "request.method",
@@ -144,6 +146,12 @@ DURATION_FACTORS: dict[str, float] = {
 WRAPPERS = frozenset({"attributes", "resource", "message"})
 """Objects whose members speak as if they stood outside: OpenTelemetry prints, and messages that are maps. Not `body`:
 applications log the bodies of requests under that name, and those are an attacker's words."""
+OPENTELEMETRY = frozenset({
+    "timeUnixNano", "time_unix_nano", "observedTimeUnixNano", "observed_time_unix_nano", "observed_timestamp",
+    "severityNumber", "severity_number", "severityText", "severity_text", "SeverityText",
+})  # fmt: skip
+"""A record with one of these is a print of OpenTelemetry's, whose `attributes` and `resource` are its own.
+Source: opentelemetry-proto, logs/v1/logs.proto; what the SDKs' console exporters write."""
 
 
 class Level:

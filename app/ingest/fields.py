@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.ingest.conventions import SETTLERS, Candidate, plain_gelf
-from app.ingest.field_names import NAMES, WRAPPERS, Level
+from app.ingest.field_names import NAMES, OPENTELEMETRY, WRAPPERS, Level
 from app.ingest.values import ABSENT, READERS, VERBATIM, Reader, read_text
 from detectors.event import Event
 
@@ -66,7 +66,7 @@ def _collect(
             inner = inside.get(key) or inside.get(key.lower())
             if inner is not None:
                 _collect(value, found, rivals, inner, penalty, depth + 1)
-            elif level is NAMES and key in WRAPPERS:
+            elif level is NAMES and key in WRAPPERS and (penalty or _is_believed(key, record)):
                 _collect(value, found, rivals, NAMES, penalty + _WRAPPED_RANK, depth + 1)
             continue
         hit = fields.get(key) or fields.get(key.lower())
@@ -75,6 +75,11 @@ def _collect(
             candidate = (rank + penalty, name, value)
             if found.setdefault(field, candidate) is not candidate:
                 rivals.setdefault(field, []).append(candidate)
+
+
+def _is_believed(wrapper: str, record: dict[str, Any]) -> bool:
+    """Whether what is inside may speak: a product's `attributes` are what a client made up."""
+    return wrapper == "message" or not OPENTELEMETRY.isdisjoint(record)
 
 
 def _rank(candidate: Candidate) -> int:

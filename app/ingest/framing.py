@@ -16,7 +16,10 @@ from app.ingest.field_names import NAMES
 RECORDS_LIMIT = 1_000_000
 """Records of one body: the most that any shipper's default sends (Cloudflare Logpush)."""
 ENVELOPE_KEYS = ("logs", "records", "events", "entries", "data", "batch", "items")
-_EVENT_FIELDS = frozenset({"client_ip", "status", "method", "path", "message"})
+_KEYS_OF_LOGS = frozenset({"logs", "records", "events"})
+"""The others stand in many an application's own events, with what a client has sent: `{"action":..,"items":[..]}`."""
+_ENVELOPE_FIELDS = frozenset({"host", "timestamp", "request_id"})
+"""What an envelope may say of an event; one that says more is an event itself."""
 
 _BLANK = b" \t\r\n\0"
 """NUL too: a log file that was cut while it was written (copytruncate) begins with NULs."""
@@ -164,8 +167,9 @@ def _envelope_elements(fields: dict[str, msgspec.Raw]) -> list[bytes] | None:
     found = [key for key in ENVELOPE_KEYS if key in fields and bytes(fields[key])[:1] == b"["]
     if len(found) != 1:
         return None
-    meanings = (NAMES.fields.get(key) for key in fields if key not in ENVELOPE_KEYS)
-    if any(meaning is not None and meaning[0] in _EVENT_FIELDS for meaning in meanings):
+    if len(fields) > 1 and found[0] not in _KEYS_OF_LOGS:
+        return None
+    if any(_says_what_happened(key) for key in fields if key not in ENVELOPE_KEYS):
         return None
     elements = array_elements(bytes(fields[found[0]]))
     if elements is None or not all(element.startswith(b"{") for element in elements):
@@ -173,6 +177,11 @@ def _envelope_elements(fields: dict[str, msgspec.Raw]) -> list[bytes] | None:
     if found[0] == "records":
         return [_kafka_value(element) for element in elements]
     return elements
+
+
+def _says_what_happened(key: str) -> bool:
+    meaning = NAMES.fields.get(key) or NAMES.fields.get(key.lower())
+    return meaning is not None and meaning[0] not in _ENVELOPE_FIELDS
 
 
 def _kafka_value(element: bytes) -> bytes:

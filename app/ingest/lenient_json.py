@@ -20,6 +20,18 @@ _ESCAPES = re.compile(
 _CONTROLS = {chr(code): f"\\u{code:04x}" for code in range(0x20) if code not in b"\t\n\r"} | {"\t": " "}
 _NOT_A_NUMBER = re.compile(rb"[:\[,]\s*+[-+]?(?:nan|inf)", re.IGNORECASE)
 
+# Linear on hostile input: possessive, and no two alternatives begin alike.
+_TOKENS = re.compile(
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[{\[]++|[}\]]++|[-NI0-9][-+A-Za-z0-9.]*+',
+    re.DOTALL,
+)
+_NUMBER = re.compile(rb"-?[0-9]++(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]{1,2}+)?+")
+"""One whose exponent has three digits is as good as none."""
+
+
+class ExtremeValue(DecodeError):
+    """JSON by its form, with what no decoder takes: nested too deep, NaN, a number out of range."""
+
 
 def loads(record: bytes) -> dict[str, Any]:
     """The object in these bytes. The last of duplicate keys wins; integers may have 4,300 digits.
@@ -31,7 +43,7 @@ def loads(record: bytes) -> dict[str, Any]:
     try:
         value = _DECODER.decode(record)
     except RecursionError as error:
-        raise DecodeError("the record is nested too deep") from error
+        raise ExtremeValue("the record is nested too deep") from error
     except (msgspec.DecodeError, ValueError) as error:
         value = _loads_mended(record, error)
     if type(value) is not dict:
@@ -49,19 +61,47 @@ def dumps(value: dict[str, Any]) -> bytes:
         return b"{}"
 
 
+def tamed(body: bytes, levels: int) -> bytes:
+    """The same JSON with null for what is an ExtremeValue, and for what is nested deeper.
+
+    For a body that is one JSON value of many records: what a client had one of them say must not cost the others.
+    """
+    pieces: list[bytes] = []
+    depth, start = 0, 0
+    for found in _TOKENS.finditer(body):
+        begin, end = found.span()
+        byte, before = body[begin], depth
+        if byte == 0x22:
+            continue
+        if byte in b"{[":
+            depth += end - begin
+            if before <= levels < depth:
+                pieces += (body[start : begin + levels - before], b"null")
+        elif byte in b"}]":
+            depth -= end - begin
+            if depth <= levels < before:
+                start = begin + before - levels
+        elif depth <= levels and not _NUMBER.fullmatch(body, begin, end):
+            pieces += (body[start:begin], b"null")
+            start = end
+    if depth <= levels:
+        pieces.append(body[start:])
+    return b"".join(pieces)
+
+
 def _loads_mended(record: bytes, error: Exception) -> Any:
     mended = _mend(record)
     if mended != record:
         try:
             return _DECODER.decode(mended)
         except RecursionError as deep:
-            raise DecodeError("the record is nested too deep") from deep
+            raise ExtremeValue("the record is nested too deep") from deep
         except (msgspec.DecodeError, ValueError) as second:
             error = second
     if _NOT_A_NUMBER.search(mended):
-        raise DecodeError("NaN and Infinity are not JSON numbers") from error
+        raise ExtremeValue("NaN and Infinity are not JSON numbers") from error
     if isinstance(error, msgspec.ValidationError):
-        raise DecodeError("a number is out of range") from error
+        raise ExtremeValue("a number is out of range") from error
     reason = str(error).removeprefix("JSON is malformed: ")
     raise DecodeError(f"broken JSON: {reason}") from error
 

@@ -11,13 +11,13 @@ PREFIX = "/k/"
 
 
 class PathKey:
-    """Takes the token out of the path before anybody else sees it, the access log included."""
+    """Takes the token out of the path before anybody else sees it, the access log included; and a slash at its end."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on as if it had come without the prefix."""
+        """Passes the request on as if it had come without them."""
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
             token, slash, rest = scope["path"].removeprefix(PREFIX).partition("/")
             # In place: whoever made the scope logs it later on.
@@ -25,4 +25,8 @@ class PathKey:
             scope["raw_path"] = scope["path"].encode("utf-8", "surrogateescape")
             if len(token) <= LONGEST_HEADER:
                 scope[IN_URL] = token
+        if scope["type"] == "http" and scope["path"].endswith("/") and scope["path"] != "/":
+            # A redirect would lose the token, and most shippers drop what is redirected.
+            scope["path"] = scope["path"].rstrip("/") or "/"
+            scope["raw_path"] = scope["path"].encode("utf-8", "surrogateescape")
         await self.app(scope, receive, send)

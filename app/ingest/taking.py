@@ -37,6 +37,10 @@ BODY_TIMEOUT_S = 60
 ANSWER_S = 1.0
 """From the last byte of a body until its sender is told something: nobody waits for 2 s, however busy the process is.
 The shortest client timeout is 10 s (OpenTelemetry SDKs)."""
+LAST_S = 1.9
+"""The same for a body that is being counted when its time is up. Redis begins with it within COUNT_WITHIN_MS of its
+turn or not at all (detectors/windows.py), so a moment later it is known what became of it: a single record that was
+put off and counted all the same would count twice."""
 COUNTED_AT_ONCE = 8
 """Requests in the engine at a time, first come, first served. More make nothing faster, and each holds a connection."""
 REMEMBERED = 256
@@ -168,8 +172,9 @@ class Intake:
                 unpacked = unpack_quickly(shipper, caller.token_id, work.data, head)
                 if unpacked is not None:
                     slot.take(len(unpacked.body))
-                    async with asyncio.timeout(ANSWER_S):
-                        return await self._answer(work, unpacked, shipper.read(unpacked.body, head))
+                    async with asyncio.timeout(LAST_S):
+                        decoded = shipper.read(unpacked.body, head)
+                        return await self._answer(work, unpacked, decoded, patience_s=ANSWER_S)
             is_handed_over = True
             return await self._in_time(work, slot)
         finally:
@@ -234,8 +239,10 @@ class Intake:
         while len(self._late) > REMEMBERED:
             self._late.popitem(last=False)
 
-    async def _answer(self, work: Work, unpacked: Unpacked, decoded: Decoded) -> Response:
-        """Count what was decoded, and say so in the words of its protocol. Raises: StorageError."""
+    async def _answer(
+        self, work: Work, unpacked: Unpacked, decoded: Decoded, patience_s: float | None = None
+    ) -> Response:
+        """Count what was decoded, and say so in the words of its protocol. Raises: as `count`."""
         metrics, shipper = self.world.metrics, work.shipper
         decoded = await shipper.sift(decoded, work.caller.token_id, unpacked.digest, work.head)
         rejected, is_duplicate = decoded.rejected, False
@@ -251,6 +258,7 @@ class Intake:
                 decoded,
                 work.head.received_ms,
                 None if is_single else unpacked.digest,
+                patience_s,
             )
         self.world.sources.note(
             *(work.caller.token_id, shipper.name, decoded, work.head.received_ms),
@@ -263,9 +271,17 @@ class Intake:
         return shipper.success(outcome, work.head)
 
     async def count(
-        self, caller: Caller, kind: str, decoded: Decoded, received_ms: int, mark: str | None
+        self,
+        caller: Caller,
+        kind: str,
+        decoded: Decoded,
+        received_ms: int,
+        mark: str | None,
+        patience_s: float | None = None,
     ) -> bool:
-        """Count events; whether they had been counted before. Raises: StorageError.
+        """Count events; whether they had been counted before.
+
+        Raises: StorageError; Overloaded where their turn does not come within `patience_s` (None: however long).
 
         `mark`: identifies them over retries. None for a single record without a name of its own: ten identical
         one-line bodies can be ten real failures.
@@ -274,8 +290,11 @@ class Intake:
         last = parse_time(events[-1].timestamp)
         batch = Batch(events, decoded.records, received_ms, caller.token_id, mark, decoded.read_as)
         try:
-            async with self._turns:
+            await self._turn(patience_s)
+            try:
                 processed = await self.world.engine.process(batch)
+            finally:
+                self._turns.release()
         except StorageError:
             metrics.events_rejected.labels("storage").inc(len(events))
             raise
@@ -285,6 +304,14 @@ class Intake:
             if last is not None:
                 metrics.ingest_lag.set((received_ms - last) / 1000)
         return processed.duplicate
+
+    async def _turn(self, patience_s: float | None) -> None:
+        """Waits for it. Raises: Overloaded."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise Overloaded from error
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
@@ -297,17 +324,20 @@ class Intake:
             raise Refused(Refusal.FORBIDDEN, str(error)) from error
         except DecodeError as error:
             raise Refused(Refusal.UNDECODABLE, str(error)) from error
-        except (Overloaded, TimeoutError) as error:
+        except Overloaded as error:
             raise Refused(Refusal.TRY_AGAIN, _BUSY) from error
-        except StorageError as error:
+        except (StorageError, TimeoutError) as error:
             self.world.metrics.storage_errors.labels("ingest").inc()
             raise Refused(Refusal.TRY_AGAIN, _AWAY) from error
 
 
 async def _arrival(request: Request, slot: Slot) -> bytes:
-    """The body. Raises: BodyTooLarge, Overloaded; TimeoutError where it does not arrive in time."""
-    async with asyncio.timeout(BODY_TIMEOUT_S):
-        return await read_body(request, WIRE_LIMIT_BYTES, slot.take)
+    """The body. Raises: BodyTooLarge, Overloaded (also for one that does not arrive in time)."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await read_body(request, WIRE_LIMIT_BYTES, slot.take)
+    except TimeoutError as error:
+        raise Overloaded from error
 
 
 def _look_at(task: asyncio.Task[Response]) -> None:

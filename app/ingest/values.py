@@ -49,6 +49,8 @@ def read_chain(value: Any, rank: int, name: str) -> str | None:
 
 def read_target(value: Any, rank: int, name: str) -> str | None:
     """A path; of a whole URL what follows the origin. A bare `target` may be a module's name (Rust's tracing)."""
+    if type(value) is str and value.startswith("/"):
+        return value
     text = read_text(value, rank, name)
     if text is None or rank == 0:
         return text

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 from acting import ALICE, MINUTE, Clock, Ear, a_finding
-from crashes import Fault, crash_at_each_step
+from crashes import Fault, Kept, crash_at_each_step
 from redis.asyncio import Redis
 from test_responder import put
 
@@ -225,15 +225,14 @@ async def test_some_each_minute_below_the_limit_are_no_campaign(world: World, cl
 async def test_a_crash_at_any_step_counts_and_tells_once_in_the_campaign(
     redis: Redis, frail: Redis, clock: Clock, fault: Fault, way: str
 ) -> None:
+    before = World.make(redis, clock, channels=[Ear()])
+    for number in range(TEN - 1):
+        await before.incidents.open_or_join(a_finding(number + 50, subject=f"192.0.2.{number}"), tell=True)
+    await put(redis)
+    kept = await Kept.of(redis)
+
     async def prepare() -> None:
-        await redis.flushall()
-        await redis.script_flush()
-        before = World.make(redis, clock, channels=[Ear()])
-        for number in range(TEN - 1):
-            await before.incidents.open_or_join(
-                a_finding(number + 50, subject=f"192.0.2.{number}"), tell=True
-            )
-        await put(redis)
+        await kept.put_back(redis)
 
     async def run() -> None:
         world = World.make(frail, clock, consumer="a", channels=[Ear()])

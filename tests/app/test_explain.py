@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -527,14 +528,18 @@ async def test_explaining_leaves_redis_and_the_detectors_as_they_were(
     assert asked.engine.secrets._remembered == {}
 
 
-@pytest.mark.parametrize("part", range(4))
-async def test_no_credential_is_shown_whatever_it_stands_in(asked: Asked, part: int) -> None:
-    for sample in list(SAMPLES.values())[part::32]:
-        for name, record in contexts(sample):
-            found = await asked.all(record)
+async def test_no_credential_is_shown_whatever_it_stands_in(asked: Asked) -> None:
+    """Each kind in one of its contexts, in turn; that each is found in all of them, test_keys.py shows."""
+    named = 0
+    for number, sample in enumerate(SAMPLES.values()):
+        ways = list(contexts(sample))
+        name, record = ways[number % len(ways)]
+        found = await asked.all(record)
+        if any(one.secrets for one in found):
+            named += 1
             shown = json.dumps([msgspec.to_builtins(one) for one in found])
-            if any(one.secrets for one in found):
-                assert sample.secret not in shown, (sample.kind, name)
+            assert sample.secret not in shown, (sample.kind, name)
+    assert named > 0.9 * len(SAMPLES)
 
 
 async def test_a_credential_is_named_by_kind_fingerprint_and_place(asked: Asked) -> None:
@@ -570,6 +575,12 @@ async def test_hostile_records_are_explained_like_others(asked: Asked, sort: str
         msgspec.json.encode(found)
 
 
+@cache
+def an_engine() -> Engine:
+    """That asks no Redis: nothing is counted."""
+    return offline_engine(EVERYTHING, Redis.from_url("redis://localhost"), trusted_proxies=[PROXY])
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.binary(max_size=300)
@@ -581,13 +592,7 @@ async def test_hostile_records_are_explained_like_others(asked: Asked, sort: str
 )
 def test_no_line_makes_it_raise(body: bytes) -> None:
     async def ask() -> None:
-        redis = Redis.from_url("redis://localhost")
-        engine = ENGINES.setdefault("one", offline_engine(EVERYTHING, redis, trusted_proxies=[PROXY]))
-        for found in await explain(readings_of(body, "auto", T0), engine, around(EVERYTHING), T0):
+        for found in await explain(readings_of(body, "auto", T0), an_engine(), around(EVERYTHING), T0):
             msgspec.json.encode(found)
-        await redis.aclose()
 
     asyncio.run(ask())
-
-
-ENGINES: dict[str, Engine] = {}

@@ -52,23 +52,26 @@ def as_php_json(event: Event) -> bytes:
 
 
 @pytest.mark.parametrize("written", [as_combined, as_json, as_php_json])
-@pytest.mark.parametrize(("pattern_id", "text"), [(i, t) for i, texts in ATTACKS.items() for t in texts])
-def test_each_attack_is_found_in_each_kind_of_record(pattern_id, text, written):
-    event = event_of(pattern_id, text)
-    assert pattern_id in found_in(event, written(event))
+def test_each_attack_is_found_in_each_kind_of_record(written):
+    missed = []
+    for pattern_id, text in [(i, t) for i, texts in ATTACKS.items() for t in texts]:
+        event = event_of(pattern_id, text)
+        if pattern_id not in found_in(event, written(event)):
+            missed.append((pattern_id, text))
+    assert missed == []
 
 
 def test_every_attack_pattern_has_a_sample():
     assert set(ATTACKS) == {p.id for p in PATTERNS}
 
 
-@pytest.mark.parametrize("target", BENIGN_TARGETS)
-def test_ordinary_requests_are_left_alone(target):
-    event = Event(path=target, method="GET", status=404, user_agent=AGENT)
-    assert found_in(event, as_combined(event)) == set()
-    # Whatever the first scan says, the decoded request itself is clean too.
-    look = Look(event, as_combined(event), list(PATTERNS))
-    assert [p.id for p, _ in attacks_in(look, SCANNER)] == []
+def test_ordinary_requests_are_left_alone():
+    for target in BENIGN_TARGETS:
+        event = Event(path=target, method="GET", status=404, user_agent=AGENT)
+        assert found_in(event, as_combined(event)) == set(), target
+        # Whatever the first scan says, the decoded request itself is clean too.
+        look = Look(event, as_combined(event), list(PATTERNS))
+        assert [p.id for p, _ in attacks_in(look, SCANNER)] == [], target
 
 
 @pytest.mark.parametrize(

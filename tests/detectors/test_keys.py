@@ -57,32 +57,36 @@ def test_each_kind_is_found_in_each_context(seed):
     assert [kind for kind, n in by_kind.items() if n > 2] == []
 
 
-@pytest.mark.parametrize("kind", [k for k, s in SAMPLES.items() if s.bare])
-def test_a_shape_is_named_rightly_wherever_it_stands(kind):
-    sample = SAMPLES[kind]
+def test_a_shape_is_named_rightly_wherever_it_stands():
     wrong = {
-        context: found
+        (kind, context): found
+        for kind, sample in SAMPLES.items()
+        if sample.bare
         for context, record in contexts(sample)
         if context != "userinfo" and kind not in (found := kinds_in(record)).values()
     }
     assert wrong == {}
 
 
-@pytest.mark.parametrize("kind", [k for k, s in SAMPLES.items() if s.fixed])
-def test_a_character_less_is_something_else(kind):
-    sample = SAMPLES[kind]
-    assert kind not in kinds_in(sample.before + sample.secret[:-1] + sample.after).values()
+def test_a_character_less_is_something_else():
+    fixed = {kind: sample for kind, sample in SAMPLES.items() if sample.fixed}
+    assert [
+        kind
+        for kind, sample in fixed.items()
+        if kind in kinds_in(sample.before + sample.secret[:-1] + sample.after).values()
+    ] == []
 
 
-@pytest.mark.parametrize("kind", [k for k, s in SAMPLES.items() if s.fixed and s.bare])
-def test_a_few_characters_more_are_something_else(kind):
-    assert kind not in kinds_in(SAMPLES[kind].secret + "a7Qz").values()
+def test_a_few_characters_more_are_something_else():
+    fixed = {kind: sample for kind, sample in SAMPLES.items() if sample.fixed and sample.bare}
+    assert [kind for kind, sample in fixed.items() if kind in kinds_in(sample.secret + "a7Qz").values()] == []
 
 
 @pytest.mark.parametrize("filling", "xX*0")
-@pytest.mark.parametrize("kind", sorted(set(RECIPES) - NOT_MADE_UP - PASSWORDS))
-def test_a_placeholder_of_the_same_shape_is_no_key(kind, filling):
-    assert kinds_in(hollow(RECIPES[kind], filling)) == {}
+def test_a_placeholder_of_the_same_shape_is_no_key(filling):
+    kinds = sorted(set(RECIPES) - NOT_MADE_UP - PASSWORDS)
+    found = {kind: kinds_in(hollow(RECIPES[kind], filling)) for kind in kinds}
+    assert {kind: wrong for kind, wrong in found.items() if wrong} == {}
 
 
 HEX32, HEX40, HEX64 = (
@@ -94,9 +98,9 @@ UUID = "6f1c1f2e-8a4b-4c3d-9e2f-0a1b2c3d4e5f"
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
-@pytest.mark.parametrize(
-    "provider", ["github", "datadog", "twilio", "heroku", "aws", "slack", "sentry", "openai"]
-)
+PROVIDERS = ("github", "datadog", "twilio", "heroku", "aws", "slack", "sentry", "openai")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -152,9 +156,10 @@ PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAW
         "{p}_public_key={h32}",
     ],
 )
-def test_hashes_ids_templates_and_placeholders_are_no_keys(text, provider):
-    record = text.format(p=provider, u=UUID, h32=HEX32, h40=HEX40, h64=HEX64, png=PNG)
-    assert kinds_in(record) == {}
+def test_hashes_ids_templates_and_placeholders_are_no_keys(text):
+    for provider in PROVIDERS:
+        record = text.format(p=provider, u=UUID, h32=HEX32, h40=HEX40, h64=HEX64, png=PNG)
+        assert kinds_in(record) == {}, record
 
 
 @pytest.mark.parametrize(

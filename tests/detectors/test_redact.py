@@ -26,13 +26,13 @@ CONTEXTS = {
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-@pytest.mark.parametrize("kind", SECRETS)
-def test_no_credential_survives_in_any_context(kind, context):
-    secret, text = SECRETS[kind]
-    redacted = FINDER.redact(CONTEXTS[context](text.replace("{}", secret)))
-    assert secret not in redacted
-    assert quote(secret, safe="") not in redacted
-    assert "[REDACTED:" in redacted
+def test_no_credential_survives_in_any_context(context):
+    survived = []
+    for kind, (secret, text) in SECRETS.items():
+        redacted = FINDER.redact(CONTEXTS[context](text.replace("{}", secret)))
+        if secret in redacted or quote(secret, safe="") in redacted or "[REDACTED:" not in redacted:
+            survived.append(kind)
+    assert survived == []
 
 
 @given(
@@ -72,9 +72,8 @@ def test_entropy_is_shannons():
     assert entropy("abcd") == 2
 
 
-@pytest.mark.parametrize("kind", SECRETS)
-def test_what_is_masked_stays_as_it_is(kind):
-    secret, text = SECRETS[kind]
-    once = FINDER.redact(text.replace("{}", secret))
-    assert not re.search(r"\[REDACTED[^\]]*\[", once)
-    assert FINDER.redact(once) == once
+def test_what_is_masked_stays_as_it_is():
+    for kind, (secret, text) in SECRETS.items():
+        once = FINDER.redact(text.replace("{}", secret))
+        assert not re.search(r"\[REDACTED[^\]]*\[", once), kind
+        assert FINDER.redact(once) == once, kind

@@ -159,6 +159,28 @@ async def test_a_redis_that_is_away_is_a_storage_error():
         await Windows(away).apply([group([T0])], None)
 
 
+async def test_what_redis_gets_to_after_its_caller_gave_up_is_not_counted(redis: Redis, monkeypatch):
+    windows = Windows(redis)
+    await fed(windows, [group(T0 + i for i in range(9))])
+    monkeypatch.setattr("detectors.windows.COUNT_WITHIN_MS", -1)
+    with pytest.raises(StorageError, match="nothing was counted"):
+        await windows.apply([group([T0 + 9])], None)
+    with pytest.raises(StorageError, match="nothing was counted"):
+        await windows.apply([group([T0 + 9])], "m")
+    monkeypatch.undo()
+    assert len(await fed(windows, [group([T0 + 9])], "m")) == 1
+    assert await redis.xlen(findings_key(0)) == 1
+
+
+@pytest.mark.parametrize("step_ms", [-3_600_000, 3_600_000])
+async def test_a_clock_of_redis_that_is_set_costs_nothing(redis: Redis, step_ms):
+    windows = Windows(redis)
+    await fed(windows, [group(T0 + i for i in range(9))])
+    seconds, microseconds = await redis.time()
+    windows._clock.learn(seconds * 1000 + microseconds / 1000 - step_ms)
+    assert len(await fed(windows, [group([T0 + 9])])) == 1
+
+
 def late_by_at_most(window: int):
     """Times in order of arrival, none later than one window behind the newest before it."""
 

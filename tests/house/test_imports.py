@@ -1,6 +1,7 @@
 """Imports run one way: app -> actions -> detectors. The client imports nothing of ours."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,10 @@ def test_broad_excepts_stand_only_around_detectors_and_actions():
                 if isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name):
                     is_broad = node.type.id in ("Exception", "BaseException")
                     assert not is_broad or path.name in ("responder.py", "roster.py"), f"{path}:{node.lineno}"
+
+
+def test_no_two_files_of_the_tests_have_one_name():
+    """They are imported by their bare names, so of two only the first would be; pytest collects nothing then."""
+    found = [p for p in (ROOT / "tests").rglob("*.py") if "node_modules" not in p.parts]
+    names = Counter(path.name for path in found if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []

@@ -9,8 +9,11 @@ is anything else. `forged`: an attacker tries to name the address of another. Al
 198.51.100.0/24, which no event may name. `field=` says that it is absent.
 """
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 from app.ingest.formats.logfmt import parse_logfmt
 
@@ -30,6 +33,28 @@ class Sample(NamedTuple):
 def samples() -> list[Sample]:
     """All of them, in the order of the files' names."""
     return [sample for path in sorted(FOLDER.glob("*.txt")) for sample in _samples_of(path)]
+
+
+def each(chosen: Iterable[Sample]) -> Callable[[Callable[[Sample], None]], Callable[[str], None]]:
+    """Makes of a check of one sample a test for each format, which names the line that fails it."""
+    by_format: dict[str, list[Sample]] = {}
+    for sample in chosen:
+        by_format.setdefault(sample.format, []).append(sample)
+
+    def test_of(check: Callable[[Sample], None]) -> Callable[[str], None]:
+        @pytest.mark.parametrize("format_name", by_format)
+        def test(format_name: str) -> None:
+            for sample in by_format[format_name]:
+                try:
+                    check(sample)
+                except Exception as error:
+                    error.add_note(f"in: {sample.line}")
+                    raise
+
+        test.__doc__ = check.__doc__
+        return test
+
+    return test_of
 
 
 def _samples_of(path: Path) -> list[Sample]:

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from format_samples import FOLDER, VICTIM, Sample, samples
+from format_samples import FOLDER, VICTIM, Sample, each, samples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,18 +23,15 @@ from detectors.timestamps import parse_time, to_rfc3339
 NOW = 1_795_435_200_000
 """2026-11-23T12:00:00Z"""
 SAMPLES = samples()
-IDS = [f"{each.format}-{number}" for number, each in enumerate(SAMPLES)]
 ACCESS_LOGS = ("aws_alb", "caddy_console", "envoy", "haproxy", "iis")
-REQUESTS = [
-    each for each in SAMPLES if each.format in ACCESS_LOGS and each.kind == "event" and not each.is_forged
-]
-LOGINS = [each for each in SAMPLES if each.kind in ("failure", "success")]
-TABLES = [each for each in LINES if each.name not in ("combined", "sshd", "nginx_error")]
+REQUESTS = [one for one in SAMPLES if one.format in ACCESS_LOGS and one.kind == "event" and not one.is_forged]
+LOGINS = [one for one in SAMPLES if one.kind in ("failure", "success")]
+TABLES = [known for known in LINES if known.name not in ("combined", "sshd", "nginx_error")]
 SCANNER = Scanner(load_patterns("attacks"))
 SITE = Surroundings(secrets=SecretFinder(SCANNER, b"k" * 32), scanner=SCANNER)
-FORMAT_OF = {each.name: each for each in FORMATS}
+FORMAT_OF = {known.name: known for known in FORMATS}
 
-each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
+each_sample, each_login, each_request = each(SAMPLES), each(LOGINS), each(REQUESTS)
 
 
 def says_what_it_must(event: Event | None, sample: Sample) -> None:
@@ -131,10 +128,10 @@ def test_a_refused_login_counts_and_nothing_else_does(sample: Sample) -> None:
 
 @pytest.mark.parametrize("name", [each.name for each in TABLES])
 def test_every_format_has_samples_of_what_it_is_for_and_of_forgery(name: str) -> None:
-    own = [each for each in SAMPLES if each.format == name]
-    assert any(each.kind == "failure" or each.fields.get("status") == "401" for each in own)
-    assert any(each.kind == "plain" or (name in ACCESS_LOGS and each.kind == "none") for each in own)
-    assert any(each.is_forged for each in own), "no sample in which an attacker names another address"
+    own = [one for one in SAMPLES if one.format == name]
+    assert any(one.kind == "failure" or one.fields.get("status") == "401" for one in own)
+    assert any(one.kind == "plain" or (name in ACCESS_LOGS and one.kind == "none") for one in own)
+    assert any(one.is_forged for one in own), "no sample in which an attacker names another address"
 
 
 def test_every_sample_file_is_that_of_a_format() -> None:
@@ -143,14 +140,14 @@ def test_every_sample_file_is_that_of_a_format() -> None:
 
 @pytest.mark.parametrize("known", TABLES, ids=lambda known: known.name)
 def test_a_line_that_a_format_finds_holds_one_of_its_marks(known) -> None:
-    for each in SAMPLES:
-        if known.find is None or each.format != known.name or each.line.startswith("{"):
+    for one in SAMPLES:
+        if known.find is None or one.format != known.name or one.line.startswith("{"):
             continue
-        if known.find(each.line, NOW) is not None:
-            assert not known.marks or any(mark in each.line for mark in known.marks)
+        if known.find(one.line, NOW) is not None:
+            assert not known.marks or any(mark in one.line for mark in known.marks)
 
 
-@pytest.mark.parametrize("sample", LOGINS, ids=[f"{s.format}-{n}" for n, s in enumerate(LOGINS)])
+@each_login
 def test_a_user_name_cannot_speak_for_another_address(sample: Sample) -> None:
     """The rest of any line of the format, about another address, as the user name."""
     user = sample.fields.get("user")
@@ -194,7 +191,7 @@ ESCAPES = {
 """What the programs do with the words of a client; the others write them as they are."""
 
 
-@pytest.mark.parametrize("sample", REQUESTS, ids=[f"{s.format}-{n}" for n, s in enumerate(REQUESTS)])
+@each_request
 def test_a_request_cannot_speak_for_another_address(sample: Sample) -> None:
     """The rest of any line of the format, about another address, as path, user agent, host or X-Forwarded-For."""
     escape = ESCAPES.get(sample.format, str)
@@ -212,9 +209,7 @@ def test_a_request_cannot_speak_for_another_address(sample: Sample) -> None:
                 names_no_other(AutoParser()(line, NOW))
 
 
-@pytest.mark.parametrize(
-    "sample", LOGINS + REQUESTS, ids=[f"{s.format}-{n}" for n, s in enumerate(LOGINS + REQUESTS)]
-)
+@each(LOGINS + REQUESTS)
 def test_a_line_blown_up_costs_no_more_than_its_length(sample: Sample) -> None:
     parse = parser_for(sample.format)
     started = time.process_time()

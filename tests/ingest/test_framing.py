@@ -40,7 +40,12 @@ def test_every_framing_gives_the_same_records(body: bytes) -> None:
 
 @pytest.mark.parametrize("key", framing.ENVELOPE_KEYS)
 def test_an_envelope_gives_what_is_inside(key: str) -> None:
-    body = b'{"stream": "x", "%s": [%s, %s]}' % (key.encode(), A, B)
+    assert frame(b'{"%s": [%s, %s]}' % (key.encode(), A, B)).records == [A, B]
+
+
+@pytest.mark.parametrize("key", ["logs", "records", "events"])
+def test_an_envelope_of_log_records_may_say_where_they_come_from(key: str) -> None:
+    body = b'{"stream": "x", "host": "web-1", "%s": [%s, %s]}' % (key.encode(), A, B)
     assert frame(body).records == [A, B]
 
 
@@ -52,6 +57,10 @@ def test_an_envelope_gives_what_is_inside(key: str) -> None:
         b'{"logs": [{}], "events": [{}]}',
         b'{"data": {"logs": []}}',
         b'{"message": "m", "data": [{}]}',
+        b'{"action": "checkout", "items": [{"client_ip": "198.51.100.7", "status": 401}]}',
+        b'{"level": "info", "data": [{"client_ip": "198.51.100.7", "status": 401}]}',
+        b'{"user": "bob", "events": [{"client_ip": "198.51.100.7", "status": 401}]}',
+        b'{"duration_ms": 3, "records": [{"client_ip": "198.51.100.7", "status": 401}]}',
     ],
 )
 def test_an_event_with_a_list_in_it_is_no_envelope(body: bytes) -> None:

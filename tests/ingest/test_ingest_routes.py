@@ -78,6 +78,7 @@ class Noted:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """When an answer is late, test_taking.py says; a busy machine must not."""
     monkeypatch.setattr(taking, "ANSWER_S", 60)
+    monkeypatch.setattr(taking, "LAST_S", 60)
 
 
 @pytest.fixture
@@ -356,3 +357,9 @@ async def test_the_source_is_told_what_became_of_each_body(
     engine.is_away = True
     await client.post("/v1/events", content=TWO)
     assert [(kind, is_ours) for kind, _, is_ours in noted.refused] == [("events", False), ("events", True)]
+
+
+async def test_a_mistyped_path_is_told_the_right_ones(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/event", content=b"{}")
+    assert response.status_code == 404
+    assert "/v1/events" in response.json()["detail"]

@@ -321,10 +321,17 @@ def test_messages_in_messages_end() -> None:
     assert mapped({"message": text}).status is None
 
 
+@pytest.mark.parametrize("name", ["attributes", "resource"])
+def test_attributes_of_a_product_are_not_those_of_the_request(name: str) -> None:
+    record = {"level": "info", name: {"ip": "198.51.100.7", "status": 401}, "action": "created"}
+    assert mapped(record) == Event()
+    assert mapped(record | {"severity_text": "INFO"}) == Event(client_ip="198.51.100.7", status=401)
+
+
 def test_deep_wrappers_end() -> None:
     record: dict[str, Any] = {"status": 401}
     for _ in range(900):
-        record = {"attributes": record}
+        record = {"attributes": record, "severity_text": "INFO"}
     assert mapped(record) == Event()
 
 

@@ -3,15 +3,13 @@
 import json
 
 import pytest
-from format_samples import Sample, samples
+from format_samples import Sample, each, samples
 
 from app.ingest.decode import decode_as
 from app.ingest.readings import NO_FORMAT, readings_of
 
 NOW = 1_795_435_200_000
 """2026-11-23T12:00:00Z"""
-SAMPLES = samples()
-IDS = [f"{each.format}-{number}" for number, each in enumerate(SAMPLES)]
 ACCESS = '203.0.113.9 - - [23/Nov/2026:10:00:03 +0000] "GET /x HTTP/1.1" 401 12'
 LIMITED = (
     '2026/11/23 10:00:03 [error] 7#7: *1 limiting requests, excess: 5.1 by zone "one", client: 203.0.113.9, '
@@ -23,7 +21,7 @@ FAILED = "Nov 23 10:00:03 web sshd[12]: Failed password for root from 203.0.113.
 CRON = "Nov 23 10:00:03 web CRON[12]: (root) CMD (true)"
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
+@each(samples())
 def test_the_format_of_a_sample_is_named(sample: Sample) -> None:
     [auto] = readings_of(sample.line.encode(), "auto", NOW)
     if auto.event is not None and auto.event.outcome is not None:

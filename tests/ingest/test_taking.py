@@ -47,6 +47,7 @@ class SlowEngine:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine must not decide what is late: the tests do."""
     monkeypatch.setattr(taking, "ANSWER_S", 60)
+    monkeypatch.setattr(taking, "LAST_S", 60)
 
 
 @pytest.fixture
@@ -135,11 +136,30 @@ async def test_what_fails_after_its_answer_is_tried_again_by_the_retry(
 async def test_a_small_body_is_put_off_where_storage_hangs(
     client: httpx.AsyncClient, engine: SlowEngine, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taking, "ANSWER_S", 0.01)
+    monkeypatch.setattr(taking, "LAST_S", 0.01)
     answer = await client.post("/v1/events", content=RECORD)
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
+    assert "Storage does not answer" in answer.json()["detail"]
     assert app.state.intake.gate.in_flight == 0
+
+
+async def test_a_small_body_whose_turn_does_not_come_is_put_off(
+    client: httpx.AsyncClient, engine: SlowEngine, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = [
+        asyncio.create_task(client.post("/v1/events", content=RECORD)) for _ in range(taking.COUNTED_AT_ONCE)
+    ]
+    for _ in range(1_000):
+        await asyncio.sleep(0)
+    assert len(engine.batches) == taking.COUNTED_AT_ONCE
+    monkeypatch.setattr(taking, "ANSWER_S", 0.01)
+    answer = await client.post("/v1/events", content=RECORD)
+    assert answer.status_code == 503
+    assert "More is under way" in answer.json()["detail"]
+    engine.go_on.set()
+    assert [(await one).status_code for one in waiting] == [200] * taking.COUNTED_AT_ONCE
+    assert len(engine.batches) == taking.COUNTED_AT_ONCE, "what was put off is not counted"
 
 
 async def test_only_so_much_is_remembered(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,6 +231,7 @@ async def test_a_token_may_stand_in_front_of_the_path(client: httpx.AsyncClient,
     for path, status in (
         (f"/k/{TOKEN}/v1/events", 200),
         (f"/k/{TOKEN}/v1/raw?format=auto", 200),
+        (f"/k/{TOKEN}/v1/events/", 200),
         ("/k/wrong/v1/events", 401),
         (f"/k/admin{TOKEN}/v1/events", 403),
         ("/k/" + "x" * 2000 + "/v1/events", 401),

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.service import TOKENS, Service, running_service
 from tests.conftest import missing
+from tests.senders.sending import INSTALLED
 
 ATTACKERS = [f"203.0.113.{n}" for n in range(1, 21)]
 CAREFUL = [f"198.51.100.{n}" for n in range(1, 21)]
@@ -22,10 +23,10 @@ BOOT = "ab" * 16
 
 
 def program(name: str) -> str:
-    places = os.pathsep.join([os.environ.get("PATH", ""), "/lib/systemd", "/usr/lib/systemd"])
-    found = shutil.which(name, path=places)
+    places = [str(INSTALLED / "bin"), os.environ.get("PATH", ""), "/lib/systemd", "/usr/lib/systemd"]
+    found = shutil.which(name, path=os.pathsep.join(places))
     if found is None:
-        missing(f"{name} (Debian: systemd-journal-remote)")
+        missing(f"{name} (make senders)")
     return str(found)
 
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from app.ingest.body import BODY_LIMIT_BYTES, GZIP_MAGIC, BodyTooLarge, decompress
 from app.ingest.decode import Decoded, Rejected, decode_records
 from app.ingest.framing import RECORDS_LIMIT, frame
+from app.ingest.lenient_json import loads
 from app.ingest.shippers.shipper import Head, Outcome, Refusal, Shipper
 from app.ingest.taking import RETRY_HEADERS, take
 from detectors.errors import DecodeError
@@ -33,7 +34,7 @@ _NOT_BASE64 = "the record's data is not base64"
 
 
 class _Record(msgspec.Struct):
-    data: str = ""
+    data: str | None = None
 
 
 class _Delivery(msgspec.Struct):
@@ -123,31 +124,32 @@ def _lines(delivery: _Delivery, spoilt: list[Rejected]) -> Iterator[tuple[bytes,
     room = BODY_LIMIT_BYTES
     for place, record in enumerate(delivery.records):
         try:
-            data = binascii.a2b_base64(record.data, strict_mode=True)
+            data = binascii.a2b_base64(record.data or "", strict_mode=True)
             if data.startswith(GZIP_MAGIC):
                 data = decompress(data, "", room)
                 room -= len(data)
         except BodyTooLarge:
             raise
         except DecodeError as error:
-            spoilt.append(Rejected(place, str(error), record.data.encode("utf-8", "replace")))
+            spoilt.append(Rejected(place, str(error), _as_it_came(record)))
             continue
         except ValueError:
-            spoilt.append(Rejected(place, _NOT_BASE64, record.data.encode("utf-8", "replace")))
+            spoilt.append(Rejected(place, _NOT_BASE64, _as_it_came(record)))
             continue
         for line in frame(data).records:
             yield from _unwrapped(line)
+
+
+def _as_it_came(record: _Record) -> bytes:
+    return (record.data or "").encode("utf-8", "replace")
 
 
 def _unwrapped(line: bytes) -> Iterator[tuple[bytes, Event | None]]:
     """The log events of a CloudWatch envelope; anything else as it is."""
     if b'"logEvents"' in line and line.startswith(b"{"):
         _check_number(line, b'"message"')
-        try:
-            subscription = _SUBSCRIPTION.decode(line)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            pass
-        else:
+        subscription = _subscription(line)
+        if subscription is not None:
             if subscription.messageType == "DATA_MESSAGE":
                 for event in subscription.logEvents:
                     text = event.message.strip("\r\n").encode("utf-8", "replace")
@@ -155,6 +157,18 @@ def _unwrapped(line: bytes) -> Iterator[tuple[bytes, Event | None]]:
                         yield text, Event(timestamp=event.timestamp)
             return
     yield line, None
+
+
+def _subscription(line: bytes) -> _Subscription | None:
+    """A CloudWatch envelope, also where a message in it is not UTF-8; None for anything else."""
+    try:
+        return _SUBSCRIPTION.decode(line)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        pass
+    try:
+        return msgspec.convert(loads(line), _Subscription)
+    except (DecodeError, msgspec.ValidationError, RecursionError):
+        return None
 
 
 def _check_number(text: bytes, key: bytes) -> None:

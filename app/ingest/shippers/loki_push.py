@@ -20,6 +20,10 @@ AT_ONCE_BYTES = 8 * 1024 * 1024
 GROUP = 1000
 """Elements of such a body that are decoded together."""
 
+NO_STREAMS = (
+    "the object has no `streams`, so this is no push request; JSON of another form goes to /v1/events"
+)
+
 _NS = 1_000_000_000
 _RAW_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _read_push = reader(
@@ -99,7 +103,10 @@ def json_streams(body: bytes) -> Iterator[Stream]:
     if len(body) > AT_ONCE_BYTES:
         yield from _cut_streams(body)
         return
-    streams = loads(body).get("streams")
+    request = loads(body)
+    streams = request.get("streams")
+    if request and "streams" not in request:
+        raise DecodeError(NO_STREAMS)
     if streams is not None and type(streams) is not list:
         raise DecodeError("`streams` is not a list")
     for stream in streams or ():
@@ -143,7 +150,10 @@ def _line(line: Any) -> bytes | None:
 
 def _cut_streams(body: bytes) -> Iterator[Stream]:
     """The streams of a large body, decoded one by one, and the entries of a large stream in groups."""
-    streams = _elements(_raw_fields(body).get("streams"))
+    fields = _raw_fields(body)
+    if fields and "streams" not in fields:
+        raise DecodeError(NO_STREAMS)
+    streams = _elements(fields.get("streams"))
     if streams is None:
         raise DecodeError("`streams` is not a list")
     for stream in streams:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from app.ingest.decode import Decoded
-from app.ingest.lenient_json import loads
+from app.ingest.lenient_json import ExtremeValue, loads, tamed
 from app.ingest.shippers.otlp_records import (
     AROUND,
     BODY,
@@ -27,7 +27,9 @@ from app.ingest.shippers.otlp_records import (
     SMALLEST,
     Column,
     Reading,
+    as_text,
     resource_of,
+    speak_for,
 )
 from detectors.errors import DecodeError
 
@@ -143,9 +145,13 @@ _PROTOCOL_LEVELS = 8 + 4 * NESTING_LIMIT
 def _requests_mended(body: bytes) -> list[Request]:
     """What is not quite the protocol's JSON: bad UTF-8, an array of requests, other spellings, a wrong type.
 
-    A member of a wrong type is left out; its neighbours are not. Raises: DecodeError.
+    A member of a wrong type is left out, as is what is nested too deep; its neighbours are not. Raises: DecodeError.
     """
-    found = loads(b'{"requests":' + (body or b"{}") + b"}").get("requests")
+    whole = b'{"requests":' + (body or b"{}") + b"}"
+    try:
+        found = loads(whole).get("requests")
+    except ExtremeValue:
+        found = loads(tamed(whole, _PROTOCOL_LEVELS)).get("requests")
     requests = found if type(found) is list else [found]
     mended = [_mended(request, _PROTOCOL_LEVELS) for request in requests if type(request) is dict]
     if len(mended) < len(requests) or not all(map(_is_request, mended, requests)):
@@ -193,9 +199,12 @@ class _Rows:
         """The records of one scope; where enough of a kind have come together, they are read."""
         for place, record in zip(self._reading.places(len(records)), records, strict=True):
             body, pairs = record.body, record.attributes or []
-            if body is not None and body.kvlist_value is not None:
-                # Its members speak like attributes, and before them.
-                pairs, body = [*body.kvlist_value.values, *pairs], None
+            members = None if body is None else body.kvlist_value
+            if members is not None and speak_for(pair.key for pair in pairs):
+                body = Value(string_value=as_text(_value(body, NESTING_LIMIT)))
+            elif members is not None:
+                # They speak like attributes, and before them.
+                pairs, body = [*members.values, *pairs], None
             names = tuple([pair.key for pair in pairs])
             rows = self._by_names[names]
             rows.append((place, record, body, pairs, resource))

@@ -20,7 +20,9 @@ from app.ingest.shippers.otlp_records import (
     RESOURCE,
     Column,
     Reading,
+    as_text,
     resource_of,
+    speak_for,
 )
 from app.ingest.shippers.protobuf import Field, reader
 from detectors.errors import DecodeError
@@ -127,7 +129,7 @@ class _Rows:
         for place, record in zip(self._reading.places(len(records)), records, strict=True):
             try:
                 body, pairs = record.body, record.attributes[:]
-                if body and body[0] >> 3 == _MAP:
+                if body and body[0] >> 3 == _MAP and not speak_for(_pair(pair)[0] for pair in pairs):
                     # Its members speak like attributes, and before them.
                     pairs = [*_read_list(_read_value(body).kvlist_value).values, *pairs]
                     body = b""
@@ -213,7 +215,7 @@ def _texts_or_none(column: list[bytes]) -> Column:
 
 
 def _texts(bodies: Sequence[bytes]) -> Column:
-    known = {data: _value(data, NESTING_LIMIT) for data in set(bodies)}
+    known = {data: as_text(_value(data, NESTING_LIMIT)) for data in set(bodies)}
     return [known[data] for data in bodies]
 
 

@@ -34,6 +34,8 @@ RESOURCE = ("host.name", "service.name")
 AROUND = ("timeUnixNano", "observedTimeUnixNano", "trace_id", "severityText", "eventName", *RESOURCE)
 """The names under which the protocol's own fields stand behind the attributes."""
 NAMES_REMEMBERED = 8192
+LONGEST_REMEMBERED = 128
+"""Characters of a name: whoever sends many long ones must not fill the memory."""
 NESTING_LIMIT = 16
 """Values inside values; what lies deeper is left out. The deepest name of a field has four parts."""
 COLUMN = 1024
@@ -45,6 +47,7 @@ LARGEST, SMALLEST = 2**64 - 1, -(2**63)
 
 _encode, _encode_lines = msgspec.json.Encoder().encode, msgspec.json.Encoder().encode_lines
 _PROGRAM = "program"
+_SPEAKING = frozenset({"client_ip", "status", "outcome"})
 
 Column = Sequence[Any]
 """The values of one name, record by record; None where a record does not have it."""
@@ -67,9 +70,13 @@ class Name(NamedTuple):
     """An object under it has members that mean something."""
 
 
-@lru_cache(NAMES_REMEMBERED)
 def name_of(name: str) -> Name:
     """What the field map says of a name."""
+    return _known_name(name) if len(name) <= LONGEST_REMEMBERED else _known_name.__wrapped__(name)
+
+
+@lru_cache(NAMES_REMEMBERED)
+def _known_name(name: str) -> Name:
     opens = name in WRAPPERS or name in NAMES.inside or name.lower() in NAMES.inside
     field, rank, known_as = NAMES.fields.get(name) or NAMES.fields.get(name.lower()) or ("", 0, "")
     read = read_text if field == _PROGRAM else READERS.get(field)
@@ -83,6 +90,19 @@ def resource_of(known: Mapping[str, Any]) -> tuple[Any, Any]:
     if not host and type(service) is str and not service.startswith("unknown_service"):
         host = service
     return host, service
+
+
+def speak_for(names: Iterable[str]) -> bool:
+    """Whether attributes of these names say who did what; a map in the body is then a text about it.
+
+    It may be what a client sent, and must not name another address.
+    """
+    return any(name_of(name).field in _SPEAKING for name in names)
+
+
+def as_text(value: Any) -> Any:
+    """A map as its JSON; anything else as it is."""
+    return _encode(value).decode() if type(value) is dict else value
 
 
 class Reading:

@@ -9,7 +9,8 @@
 -- KEYS behind these  STRING  who got in from an address, cmsgpack, only read; ARGV says which group asks for which
 -- ARGV[1]   ms      how long the mark lives; 0: the batch is not marked
 -- ARGV[2]   0 or 1  whether findings go to the stream (a replay only wants them returned)
--- ARGV[3..] cmsgpack {kind, n, window_ms, ttl_ms, min_volume, meta, times, values, evidence, shared_key, shared_from,
+-- ARGV[3]   ms      until when this may run, by the clock of Redis; 0: at any time
+-- ARGV[4..] cmsgpack {kind, n, window_ms, ttl_ms, min_volume, meta, times, values, evidence, shared_key, shared_from,
 --            raised, memory_ms, spares_known, percentile, recovers} of group i:
 --   times     event times in epoch ms, ascending
 --   values    by kind, see the file of each; else empty
@@ -21,19 +22,26 @@
 --   percentile   per cent of the events that must be within n (percentile)
 --   recovers     what ends a firing: so many good ones in a row (streak), so many per cent of n over a whole window
 --                (ratio, percentile); 0: nothing, and nobody is told of an end
--- returns   {applied 0 or 1, windows that could not be read and begin anew, then per finding: group number, first_at, at,
---            count, users of a shared address or 0, 1 where it says that the subject has recovered}
+-- returns   {applied 0 or 1, or -1 where it was too late and nothing happened; windows that could not be read and begin
+--            anew; the time by the clock of Redis in ms; then per finding: group number, first_at, at, count, users of a
+--            shared address or 0, 1 where it says that the subject has recovered}
 --
 -- The script is put together by windows.py: this file, one for each kind of window, and tail.lua. A kind is a function
 -- of (state, g, found): it advances the state by g.times and g.values and emits what crosses g.n.
 
 local EVIDENCE = 10
 
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- The caller has said that nothing was counted, so its sender sends it again: a Redis that hung must not count it now.
+if ARGV[3] ~= '0' and now > tonumber(ARGV[3]) then return {-1, 0, now} end
+
 if ARGV[1] ~= '0' then
-  if not redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return {0, 0} end
+  if not redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return {0, 0, now} end
 end
 
-local reply = {1, 0}
+local reply = {1, 0, now}
 
 -- The newest EVIDENCE texts between two times; what is returned or older is dropped from the state.
 local function take_evidence(state, first, last)

@@ -52,7 +52,8 @@ local function append_all(found, meta, n)
   end
 end
 
-for i = 3, #ARGV do
+for i = 4, #ARGV do
+  local window = KEYS[i - 1]
   local a = cmsgpack.unpack(ARGV[i])
   local g = {n = a[2], window = a[3], min_volume = a[5], times = a[7], values = a[8], memory = a[13],
     spares_known = a[14] == 1, percentile = a[15], recovers = a[16]}
@@ -60,7 +61,7 @@ for i = 3, #ARGV do
   users_of_group = number_of(known, a[11], a[13], g.times[#g.times])
   if g.spares_known then g.users = known end
   if a[12] == 1 and users_of_group > 0 then g.n = g.n * math.min(users_of_group, MOST_RAISED) end
-  local packed = redis.call('GET', KEYS[i])
+  local packed = redis.call('GET', window)
   local readable, state = pcall(function() return packed and cmsgpack.unpack(packed) end)
   readable = readable and (not packed or type(state) == 'table')
   -- A rule whose kind the policy changed begins anew: its times mean something else now. Windows of before kinds were
@@ -83,16 +84,16 @@ for i = 3, #ARGV do
     state, found = {t = {}, v = {}, e = {}, k = a[1]}, {}
   end
   for _, one in ipairs(found) do
-    for _, part in ipairs({i - 3, one[1], one[2], one[3], users_of_group, one[6]}) do reply[#reply + 1] = part end
+    for _, part in ipairs({i - 4, one[1], one[2], one[3], users_of_group, one[6]}) do reply[#reply + 1] = part end
   end
   state.e = cut_front(state.e, 2 * EVIDENCE)
   if ARGV[2] == '1' then append_all(found, a[6], g.n) end
   local remembers = state.good or next(state.p or {}) or next(state.u or {})
   if #state.t == 0 and #state.e == 0 and not state.last and not state.f and not remembers then
-    if packed then redis.call('DEL', KEYS[i]) end
+    if packed then redis.call('DEL', window) end
   else
     local ttl = remembers and math.max(a[4], a[13]) or a[4]
-    redis.call('SET', KEYS[i], cmsgpack.pack(state), 'PX', state.f and math.max(ttl, FIRING_MS) or ttl)
+    redis.call('SET', window, cmsgpack.pack(state), 'PX', state.f and math.max(ttl, FIRING_MS) or ttl)
   end
 end
 return reply

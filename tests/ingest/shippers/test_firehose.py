@@ -190,6 +190,18 @@ async def test_a_key_may_stand_in_the_path(anybody: httpx.AsyncClient, engine: E
 HEAD = Head("/v1/firehose", {}, {}, NOW)
 
 
+@pytest.mark.parametrize("dirt", [b"\xff\xfe", b"\\ud800", b"\x01"], ids=["utf-8", "surrogate", "control"])
+def test_a_message_that_is_no_clean_text_costs_no_other(dirt: bytes) -> None:
+    content = gzip.decompress(cloudwatch(LINE.decode(), "DIRT", LINE.decode())).replace(b"DIRT", dirt)
+    decoded = FIREHOSE.read(delivery(gzip.compress(content)), HEAD)
+    assert [event.client_ip for event in decoded.events] == ["203.0.113.9", None, "203.0.113.9"]
+
+
+def test_a_record_without_data_costs_no_other() -> None:
+    content = delivery(b"EMPTY", GOOD).replace(b'"%s"' % b64encode(b"EMPTY"), b"null")
+    assert len(FIREHOSE.read(content, HEAD).events) == 1
+
+
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=100), max_size=3), st.binary(max_size=100))
 def test_any_records_are_read(records: list[bytes], body: bytes) -> None:

@@ -393,6 +393,8 @@ async def test_nothing_is_a_success(sender: httpx.AsyncClient, engine: Engine, b
         (b"[]", JSON, "object"),
         (b'{"streams":7}', JSON, "streams"),
         (b'{"streams":{}}' + b" " * 9_000_000, JSON, "streams"),
+        (b'{"client_ip":"203.0.113.9","status":401}', JSON, "/v1/events"),
+        (b'{"client_ip":"203.0.113.9","status":401}' + b" " * 9_000_000, JSON, "/v1/events"),
         (snappy(b"\x0a\x05abc"), {}, "protobuf"),
         (b"\x0a\x05abc", {}, "snappy"),
         (b"plain text", {"Content-Type": "text/plain"}, "snappy"),

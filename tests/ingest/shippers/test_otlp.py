@@ -304,6 +304,19 @@ def test_a_body_may_not_speak_for_another_address_than_the_attributes_do() -> No
         assert {event.client_ip for event in events} == {"203.0.113.9"}
 
 
+def test_a_map_in_the_body_may_not_either() -> None:
+    """It may be what the client sent."""
+    forged = {"client_ip": "198.51.100.1", "status": 200, "user": "somebody"}
+    for count in (1, 9):
+        for read, request in (
+            (read_protobuf, export([log_record(LOGIN, forged)] * count)),
+            (read_json, json.dumps(json_export([json_record(LOGIN, forged)] * count)).encode()),
+        ):
+            decoded = read(request, NOW)
+            assert {(event.client_ip, event.status) for event in decoded.events} == {("203.0.113.9", 401)}
+            assert all(b"198.51.100.1" in record for record in decoded.records), "it is searched all the same"
+
+
 @pytest.mark.parametrize(
     ("resource", "host"),
     [
@@ -350,16 +363,41 @@ def test_an_array_of_requests_is_read_one_after_the_other() -> None:
     assert len(read_json(json.dumps(requests).encode(), NOW).events) == 3
 
 
+DEEP = '{"arrayValue":{"values":[' * 1500 + "{}" + "]}}" * 1500
+
+
+@pytest.mark.parametrize(
+    "value", [DEEP, '{"doubleValue":NaN}', '{"doubleValue":-Infinity}', '{"doubleValue":1e999}'],
+    ids=["deep", "nan", "infinity", "out of range"],
+)  # fmt: skip
+def test_what_no_json_decoder_takes_costs_no_other_record(value: str) -> None:
+    """An application logs what a client sent; its SDK exports that with 511 records of others."""
+    body = json.dumps(
+        json_export([json_record(LOGIN), json_record({**LOGIN, "form": "X"}), json_record(LOGIN)])
+    )
+    decoded = read_json(body.replace('{"stringValue": "X"}', value).encode(), NOW)
+    assert len(decoded.events) == 3
+    assert len({(event.client_ip, event.status) for event in decoded.events}) == 1
+
+
 def test_json_in_the_protocols_own_spelling_and_with_wrong_types_beside_is_read() -> None:
     record = {
         "time_unix_nano": AT,
         "severity_text": 7,
-        "attributes": [{"key": "client.address", "value": {"string_value": "203.0.113.9"}}, 5, {"key": 1}],
-        "body": {"kvlist_value": {"values": [{"key": "status", "value": {"int_value": "401"}}]}},
+        "attributes": [{"key": "user.name", "value": {"string_value": "anna"}}, 5, {"key": 1}],
+        "body": {
+            "kvlist_value": {
+                "values": [
+                    {"key": "status", "value": {"int_value": "401"}},
+                    {"key": "client.address", "value": {"string_value": "203.0.113.9"}},
+                ]
+            }
+        },
     }
     body = {"resource_logs": [{"scope_logs": [{"log_records": [record, None]}]}, "x"]}
     [event] = read_json(json.dumps(body).encode(), NOW).events
     assert (event.client_ip, event.status, event.timestamp) == ("203.0.113.9", 401, AT)
+    assert event.user == "anna"
 
 
 def test_values_of_every_kind_are_read() -> None:
