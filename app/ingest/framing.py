@@ -5,6 +5,7 @@ Every record keeps its own raw bytes, for the pattern scan and as evidence.
 """
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -25,14 +26,32 @@ _BLANK = b" \t\r\n\0"
 _ARRAY_AT_ONCE_BYTES = 8 * 1024 * 1024
 """A larger array is walked element by element, so that millions of tiny elements stop at the limit."""
 
-# All are linear on hostile input: possessive, and each alternative begins with another character.
+# All are linear on hostile input: possessive, and each alternative begins with another character. What a search passes
+# over in vain is looked at once more for each level of _NESTED, and no oftener.
 _BETWEEN = re.compile(rb"[\s,\x00]*+")
-_TO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"[^"{}\[\]]*+)*+', re.DOTALL)
-_OPENING = re.compile(rb"[{\[]++")
-_CLOSING = re.compile(rb"[}\]]++")
+_BETWEEN_ARRAYS = re.compile(rb"(?:[\s,\x00]++|\[[\s,\x00]*+\])*+")
+_STRING = rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"'
+_PLAIN = rb'[^"{}\[\]]*+'
+_TEXTS = re.compile(_STRING, re.DOTALL)
+
+
+def _nested(levels: int) -> bytes:
+    """A string, or brackets with no more than so many levels inside: passed over by one search, however many."""
+    if levels < 0:
+        return _STRING
+    inside = _nested(levels - 1)
+    return rb"(?:%b|[{\[]%b(?:%b%b)*+[}\]])" % (_STRING, _PLAIN, inside, _PLAIN)
+
+
+_TO_BRACKET = re.compile(rb"%b(?:%b%b)*+" % (_PLAIN, _nested(3), _PLAIN), re.DOTALL)
+_SHALLOW = re.compile(rb"[\s,\x00]*+(\{%b(?:%b%b)*+\})" % (_PLAIN, _nested(3), _PLAIN), re.DOTALL)
+"""An object with few levels inside, as nearly every log record is."""
+_LIST = re.compile(_nested(3), re.DOTALL)
+_OPENING = re.compile(rb"(?:[{\[]%b(?:%b%b)*+)++" % (_PLAIN, _STRING, _PLAIN), re.DOTALL)
+_CLOSING = re.compile(rb'(?:[}\]][^"{}\[\]]*+)++')
+_CLOSER = re.compile(rb"[}\]]")
 _SCALAR = re.compile(
-    rb'"[^"\\\n]*+(?:\\.[^"\\\n]*+)*+"|(?:-?[0-9][0-9.eE+-]*+|true|false|null|NaN|-?Infinity)(?=[\s,\]]|\Z)',
-    re.DOTALL,
+    _STRING + rb"|(?:-?[0-9][0-9.eE+-]*+|true|false|null|NaN|-?Infinity)(?=[\s,\]]|\Z)", re.DOTALL
 )
 
 _RAW = msgspec.json.Decoder(msgspec.Raw)
@@ -85,11 +104,16 @@ def lines_of(body: bytes) -> list[bytes]:
 
 
 def split_values(text: bytes) -> list[bytes] | None:
-    """The objects of `{..}{..}`, `{..} {..}` or `{..},{..}`; None where it is not that.
+    """The objects of `{..}{..}`, `{..} {..}` or `{..},{..}`; None where it is not that. The last one may be broken.
 
     Raises: BodyTooLarge.
     """
+    objects = text.count(b"{")
+    if not objects or (objects == 1 and not text.startswith(b"[")):
+        return None
     values, end = _walk(text)
+    if values and text.startswith(b"{", end):
+        return [*values, text[end:]]
     return values if end == len(text) and len(values) > 1 else None
 
 
@@ -122,6 +146,8 @@ def _frame_objects(body: bytes) -> Framed:
     values, end = _walk(body)
     if end == len(body) and all(b"\n" not in value or _is_whole(value) for value in values):
         return Framed(values, False)
+    if values and not breaks and body.startswith(b"{", end):
+        return Framed([*values, body[end:]], False)
     return Framed(lines_of(body), True)
 
 
@@ -202,9 +228,15 @@ def _walk(body: bytes) -> tuple[list[bytes], int]:
     short between two elements).
     """
     values: list[bytes] = []
+    add, match = values.append, _SHALLOW.match
     start, in_array = 0, False
     while True:
-        start = _between(body, start)
+        while (found := match(body, start)) is not None:
+            add(found[1])
+            start = found.end()
+            if len(values) > RECORDS_LIMIT:
+                raise _too_many()
+        start = _between(body, start, in_array=in_array)
         if start >= len(body):
             return values, len(body)
         byte = body[start]
@@ -223,8 +255,9 @@ def _walk(body: bytes) -> tuple[list[bytes], int]:
         start = end
 
 
-def _between(body: bytes, start: int) -> int:
-    found = _BETWEEN.match(body, start)
+def _between(body: bytes, start: int, *, in_array: bool) -> int:
+    """Behind what is no value: blanks, commas, and empty arrays unless they are values of another."""
+    found = (_BETWEEN if in_array else _BETWEEN_ARRAYS).match(body, start)
     return found.end() if found else start
 
 
@@ -233,22 +266,29 @@ def _value_end(body: bytes, start: int, *, in_array: bool) -> int:
     if body[start] not in b"{[":
         scalar = _SCALAR.match(body, start) if in_array else None
         return scalar.end() if scalar else -1
+    shallow = _LIST.match(body, start)
+    if shallow:
+        return shallow.end()
     depth = 0
     while True:
+        opening = _OPENING.match(body, start)
+        closing = None if opening else _CLOSING.match(body, start)
+        if opening:
+            opened = _TEXTS.sub(b"", opening[0])
+            depth += opened.count(b"{") + opened.count(b"[")
+            start = opening.end()
+        elif closing:
+            end = closing.end()
+            closed = body.count(b"}", start, end) + body.count(b"]", start, end)
+            if closed >= depth:
+                closers = _CLOSER.finditer(body, start, end)
+                return next(islice(closers, depth - 1, None)).end()
+            depth -= closed
+            start = end
+        else:
+            return -1
         skipped = _TO_BRACKET.match(body, start)
         start = skipped.end() if skipped else start
-        opening = _OPENING.match(body, start)
-        if opening:
-            depth += opening.end() - start
-            start = opening.end()
-            continue
-        closing = _CLOSING.match(body, start)
-        if not closing:
-            return -1
-        if closing.end() - start >= depth:
-            return start + depth
-        depth -= closing.end() - start
-        start = closing.end()
 
 
 def _too_many() -> BodyTooLarge:

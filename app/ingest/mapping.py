@@ -9,6 +9,7 @@ from typing import Any
 from app.ingest.container_log import split_container_line
 from app.ingest.fields import read_fields
 from app.ingest.formats.catalogue import UNMARKED, find_marked, message_parser, record_format_of
+from app.ingest.formats.format import SHORTEST_LINE
 from app.ingest.formats.programs import program_name
 from app.ingest.formats.syslog_lines import parse as parse_syslog_line
 from app.ingest.lenient_json import loads
@@ -69,6 +70,8 @@ def _known_line(text: str, received_ms: int, program: str | None) -> Event | Non
         parse = message_parser(program_name(program))
         # rsyslog's `msg` has the blank that parts it from the program's name. Source: its documentation of properties.
         return parse(text.removeprefix(" "), received_ms) if parse is not None else None
+    if len(text) < SHORTEST_LINE and text[:1] != "#":
+        return None
     for find in _FINDERS:
         event = find(text, received_ms)
         if event is not None:

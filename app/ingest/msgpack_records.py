@@ -90,6 +90,8 @@ def _records(body: bytes) -> Iterator[bytes | Unusable]:
             yield Unusable(_TOO_LONG, body[start:end])
         elif end - start == 1:
             yield _EMPTY
+        elif not _may_be_record(body[start]):
+            yield Unusable(_NO_MAP, body[start:end])
         else:
             yield from _build(body[start:end])
         start = end
@@ -98,6 +100,11 @@ def _records(body: bytes) -> Iterator[bytes | Unusable]:
 def _is_array(byte: int) -> bool:
     """Whether an array begins whose elements are records: any but a pair, which is Fluent Bit's time and record."""
     return (0x90 <= byte <= 0x9F and byte != _PAIR) or byte in (0xDC, 0xDD)
+
+
+def _may_be_record(byte: int) -> bool:
+    """Whether a map or a pair begins; nothing else needs to be built."""
+    return 0x80 <= byte <= 0x8F or byte in (0xDE, 0xDF, _PAIR)
 
 
 def _build(packed: bytes) -> Iterator[bytes | Unusable]:

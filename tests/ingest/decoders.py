@@ -54,6 +54,8 @@ class Decoder(NamedTuple):
     """The record of a normal body that has this number."""
     pack: Callable[[bytes], bytes] = bytes
     """What the sender does to every body."""
+    peer: str = ""
+    """Whose normal body says how long one of its size may take, where a body is a single record."""
 
     def normal(self, size: int) -> bytes:
         """A normal body of about so many bytes."""
@@ -126,6 +128,10 @@ def _lines(records: Sequence[bytes]) -> bytes:
 
 def _array(records: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(records) + b"]"
+
+
+def _envelope(records: Sequence[bytes]) -> bytes:
+    return b'{"logs":' + _array(records) + b"}"
 
 
 def _loki_json(records: Sequence[bytes]) -> bytes:
@@ -259,7 +265,7 @@ DECODERS = (
     _decoder("events-ndjson", EVENTS, _lines),
     _decoder("events-array", EVENTS, _array),
     _decoder("events-glued", EVENTS, b"".join),
-    _decoder("events-envelope", EVENTS, lambda records: b'{"logs":' + _array(records) + b"}"),
+    _decoder("events-envelope", EVENTS, _envelope),
     _decoder("events-lines", EVENTS, _lines, _mixed, "text/plain"),
     _decoder("events-wrapped", EVENTS, lambda r: _lines([_json({"log": _text(x)}) for x in r]), _mixed),
     _decoder("events-msgpack", EVENTS, _msgpack, content_type="application/msgpack"),
@@ -274,7 +280,7 @@ DECODERS = (
     _decoder("otlp-protobuf", otlp.OTLP, _otlp_protobuf, content_type=_PROTOBUF),
     _decoder("otlp-lines", otlp.OTLP, _otlp_lines, _mixed, _PROTOBUF),
     _decoder("bulk", elasticsearch.BULK, lambda records: b"".join(_ACTION + record + b"\n" for record in records)),
-    _decoder("document", elasticsearch.DOCUMENT, lambda records: b'{"a":' + _array(records) + b"}"),
+    _decoder("document", elasticsearch.DOCUMENT, _envelope)._replace(peer="bulk"),
     _decoder("vercel", _VERCEL, _array, _vercel),
     _decoder("vercel-ndjson", _VERCEL, _lines, _vercel),
     _decoder("firehose", firehose.FIREHOSE, _firehose),

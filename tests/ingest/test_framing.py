@@ -6,7 +6,7 @@ import pytest
 
 from app.ingest import framing
 from app.ingest.body import BodyTooLarge
-from app.ingest.framing import frame, split_values
+from app.ingest.framing import array_elements, frame, split_values
 
 A, B, C = b'{"status":401}', b'{"a":{"b":[1,{"c":"}{"}]}}', b'{"path":"/x\\"{[,"}'
 
@@ -110,6 +110,23 @@ def test_a_deep_element_does_not_sink_an_array() -> None:
     assert frame(A + deep + C).records == [A, deep, C]
     assert frame(b"\n".join((A, deep, C))).records == [A, deep, C]
     assert frame(deep).records == [deep]
+
+
+def test_glued_objects_before_a_broken_one_are_kept() -> None:
+    assert frame(A + B + b'{"c":').records == [A, B, b'{"c":']
+    assert split_values(A + b' {"c') == [A, b'{"c']
+    assert frame(A + b" text").records == [A + b" text"]
+
+
+def test_brackets_are_counted_at_any_depth() -> None:
+    for depth in range(1, 12):
+        for value in (
+            b'{"a":' * depth + b"1" + b"}" * depth,
+            b'{"a":[' * depth + b'"]}"' + b"]}" * depth,
+            b'{"a":' + b"[" * depth + b'"}",{"b":[[[[[[]]]]]],"c":"["},[[]]' + b"]" * depth + b"}",
+        ):
+            assert split_values(value + b" " + value) == [value, value]
+            assert array_elements(b"[" + value + b"," + value + b",") == [value, value]
 
 
 def test_split_values_takes_only_several_whole_objects() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from decoders import DECODERS, FORMATS, Decoder
+from hostile_shapes import JSON, TEXT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,17 +12,6 @@ from app.ingest.shippers.shipper import Forbidden
 from detectors.errors import DecodeError
 
 SIZE = 16 * 1024
-JSON = (
-    b"[", b"{", b"[]", b"{}", b"{},", b"[],", b'{"a":', b'{"a":[', b'[{"a":', b"[[[]]]", b'[{"":[1]}]', b'{"":0}',
-    b'{"a":1}', b'{"a":"', b'"', b'"",', b'"a":1,', b"\\", b'\\"', b'"\\', b"\\x41", b"\\ud800", b",", b"1", b"9,",
-    b"1e9", b"0.", b"null,", b"}", b"}\n{", b'}{"', b"],[", b"}{",
-)  # fmt: skip
-TEXT = (
-    b"x", b"x ", b" ", b"\t", b"\r", b"\n", b"\0", b"\xff", b"\xc3", b"\xef\xbb\xbf", b"\xf0\x9f\x98\x80", b"<1>",
-    b"<1>1 ", b"(", b"[", b"a=1 ", b'a="', b"a=b&", b"%41", b'"', b'\\"', b"203.0.113.9, ", b"2026-11-23T10:00:03Z ",
-    b"Nov 23 10:00:01 ", b": ", b"::", b".", b"- - [", b"#Fields: ", b'" "', b"{", b'{"a":',
-)  # fmt: skip
-
 every_way_in = pytest.mark.parametrize("decoder", DECODERS + FORMATS, ids=lambda each: each.name)
 
 

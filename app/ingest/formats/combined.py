@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from app.ingest.container_log import split_container_line
-from app.ingest.formats.format import Format
+from app.ingest.formats.format import SHORTEST_LINE, Format
 from app.ingest.values import split_request_line
 from detectors.event import Event
 
@@ -49,6 +49,8 @@ def parse(line: str, received_ms: int) -> Event | None:
 
     The request line may be malformed, `-` or empty: method and path are then None. Escapes stay as logged.
     """
+    if len(line) < SHORTEST_LINE:
+        return None
     # Splitting at quotes takes half the time of any regular expression; what is unusual gets the latter.
     parts = line.split('"', 8)
     count = len(parts)

@@ -12,6 +12,9 @@ from detectors.event import Event
 
 Parser = Callable[[str, int], Event | None]
 """(text, received_ms) -> the event, or None where the text is not of this format."""
+SHORTEST_LINE = 15
+"""No line of any format is shorter, except JSON and the directives of W3C: `<1>1 - - - - - -`. A body may hold half a
+million lines of one character, and each would be shown to every parser."""
 RecordReader = Callable[[Mapping[str, Any], Event], None]
 """Completes the event that the field map made of a record, from the record itself."""
 

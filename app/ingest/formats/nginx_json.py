@@ -15,7 +15,7 @@ NAME = "nginx_json"
 
 def parse(line: str, received_ms: int) -> Event | None:
     """One JSON object a line, through the field map; None where it is none."""
-    if not line.lstrip().startswith("{"):
+    if not line.lstrip().startswith("{") or not line.rstrip().endswith("}"):
         return None
     try:
         record = loads(line.encode("utf-8", "replace"))

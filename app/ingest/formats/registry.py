@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.ingest.formats import combined, cri, nginx_json, syslog_lines
 from app.ingest.formats.catalogue import LINES, UNMARKED, find_marked
-from app.ingest.formats.format import Format, Parser
+from app.ingest.formats.format import SHORTEST_LINE, Format, Parser
 from detectors.errors import DecodeError
 from detectors.event import Event
 
@@ -27,6 +27,8 @@ class AutoParser:
 
     def __call__(self, line: str, received_ms: int) -> Event | None:
         """The event of a line of any known format, or None."""
+        if len(line) < SHORTEST_LINE and line[:1] != "#" and "{" not in line:
+            return None
         for position, find in enumerate(self._finders):
             event = find(line, received_ms)
             if event is not None:

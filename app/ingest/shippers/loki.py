@@ -21,7 +21,7 @@ from app.ingest.decode import Decoded, Rejected
 from app.ingest.enclosed import EnclosedReader, Surroundings, surroundings_of, surroundings_of_labels
 from app.ingest.framing import RECORDS_LIMIT
 from app.ingest.lenient_json import dumps
-from app.ingest.shippers.loki_push import Stream, json_streams, protobuf_streams
+from app.ingest.shippers.loki_push import EMPTY, Stream, json_streams, protobuf_streams
 from app.ingest.shippers.shipper import Head, Outcome, Refusal, Shipper
 from app.ingest.taking import RETRY_HEADERS, take
 from detectors.errors import DecodeError
@@ -90,6 +90,8 @@ class _Reading:
     def take(self, stream: Stream) -> None:
         """Add the events of a stream. Raises: BodyTooLarge over 1,000,000 streams and entries, blank ones too."""
         self._see()
+        if stream is EMPTY:
+            return
         labels = dumps(stream.labels)
         around = self._known.get((labels, b"")) or self._learn(
             (labels, b""), surroundings_of_labels(stream.labels)

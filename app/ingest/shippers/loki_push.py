@@ -61,7 +61,7 @@ class Entry(NamedTuple):
     metadata: dict[str, Any] | None
 
 
-_NO_ENTRY = Entry(None, None, None)
+_NO_ENTRY, _BLANK = Entry(None, None, None), Entry(None, b"", None)
 
 
 class Stream(NamedTuple):
@@ -71,16 +71,25 @@ class Stream(NamedTuple):
     entries: Iterator[Entry]
 
 
+EMPTY = Stream({}, iter(()))
+"""For all that have no entries: two bytes make one."""
+
+
 def protobuf_streams(body: bytes) -> Iterator[Stream]:
     """The streams of a PushRequest. Raises: DecodeError, BodyTooLarge."""
     for stream in _read_push(body).streams:
-        yield Stream(
-            parse_labels(stream.labels.decode("utf-8", "replace")), _protobuf_entries(stream.entries)
-        )
+        entries = stream.entries
+        if not entries:
+            yield EMPTY
+            continue
+        yield Stream(parse_labels(stream.labels.decode("utf-8", "replace")), _protobuf_entries(entries))
 
 
 def _protobuf_entries(entries: Any) -> Iterator[Entry]:
     for entry in entries:
+        if not entry.line and not entry.metadata:
+            yield _BLANK
+            continue
         at = entry.timestamp
         metadata = {
             pair.name.decode("utf-8", "replace"): pair.value.decode("utf-8", "replace")

@@ -8,6 +8,7 @@ Source: opentelemetry-proto, collector/logs/v1/logs_service.proto, logs/v1/logs.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 from app.ingest.decode import Decoded
@@ -75,6 +76,8 @@ _SHORT_TEXT = [bytes([_TEXT_TAG, length]) for length in range(_SHORT)]
 _MAP = 6
 """The number of `kvlist_value`."""
 
+_LOG_RECORDS = attrgetter("log_records")
+
 _Row = tuple[int, Any, bytes, list[bytes], tuple[Any, Any]]
 """place, record, body, attributes, (host, service)"""
 
@@ -87,9 +90,13 @@ def read_protobuf(body: bytes, received_ms: int) -> Decoded:
     except DecodeError:
         request, are_apart = _read_request_apart(body), True
     for logs in request.resource_logs:
-        resource = _resource(logs.resource.attributes)
-        for scope in logs.scope_logs:
-            rows.add(_undamaged(scope.log_records) if are_apart else scope.log_records[:], resource)
+        scopes = logs.scope_logs
+        if not scopes:  # two bytes make one of these, and two more one without records
+            continue
+        found = [records for records in map(_LOG_RECORDS, scopes) if records]
+        resource = _resource(logs.resource.attributes) if found else (None, None)
+        for records in found:
+            rows.add(_undamaged(records) if are_apart else records[:], resource)
     return rows.read_all()
 
 

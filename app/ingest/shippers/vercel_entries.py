@@ -113,13 +113,16 @@ def _entry(record: bytes) -> Entry:
     if record.lstrip()[:1] != b"{":
         raise DecodeError(_NO_OBJECT)
     try:
-        return _ENTRY.decode(record)
+        entry = _ENTRY.decode(record)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        pass
-    try:
-        return msgspec.convert(loads(record), Entry, strict=False)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise DecodeError(_NO_ENTRY) from error
+        try:
+            entry = msgspec.convert(loads(record), Entry, strict=False)
+        except (msgspec.ValidationError, RecursionError) as error:
+            raise DecodeError(_NO_ENTRY) from error
+    # Every entry has an id and a time; an object of anything else is not dropped without a word.
+    if entry.proxy is None and entry.message is None and entry.id is None and entry.timestamp is None:
+        raise DecodeError(_NO_ENTRY)
+    return entry
 
 
 def _spokesmen(entries: list[Entry]) -> dict[str, int]:

@@ -237,8 +237,9 @@ def test_entries_of_unexpected_types_are_read_or_set_aside_by_themselves() -> No
         {"message": "only a message", "timestamp": "1795428001123"},
         {"proxy": PROXY},
         {"proxy": PROXY},
-        {"source": "build"},
+        {"source": "build", "id": "1"},
         1,
+        {"source": "build"},
     ]
     decoded = read_entries(json.dumps(odd).encode(), NOW)
     assert [event.status for event in decoded.events] == [401, 401, None, 401, 401]
@@ -246,6 +247,7 @@ def test_entries_of_unexpected_types_are_read_or_set_aside_by_themselves() -> No
     assert [(one.index, one.reason) for one in decoded.rejected] == [
         (2, "not an entry of a log drain"),
         (7, "not a JSON object"),
+        (8, "not an entry of a log drain"),
     ]
 
 
