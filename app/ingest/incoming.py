@@ -25,13 +25,14 @@ class Unpacked(NamedTuple):
 
 def unpack_quickly(shipper: Shipper, source: str, data: bytes, head: Head) -> Unpacked | None:
     """The body, or None where decoding it would take more than a few milliseconds. Raises: as `unpack`."""
-    if len(data) > INLINE_BYTES:
+    limit = INLINE_BYTES * shipper.wordiness
+    if len(data) > limit:
         return None
     try:
-        body = shipper.unpack(data, head, INLINE_BYTES)
+        body = shipper.unpack(data, head, limit)
     except BodyTooLarge:
         return None
-    if body.count(b"\n") + body.count(b"{") > INLINE_RECORDS:
+    if body.count(b"\n") + body.count(b"{") > INLINE_RECORDS * shipper.marks_per_record:
         return None
     if "msgpack" in head.content_type and len(body) > MSGPACK_RECORD_BYTES * INLINE_RECORDS:
         return None

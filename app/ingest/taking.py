@@ -173,7 +173,7 @@ class Intake:
             with self.refusals():
                 shipper.check(head)
                 work = Work(caller, shipper, head, await _arrival(request, slot))
-                slot.queue(len(work.data), is_small=len(work.data) <= INLINE_BYTES)
+                slot.queue(len(work.data), is_small=len(work.data) <= INLINE_BYTES * shipper.wordiness)
                 unpacked = unpack_quickly(shipper, caller.token_id, work.data, head)
                 if unpacked is not None:
                     slot.take(len(unpacked.body))

@@ -35,6 +35,9 @@ class Otlp(Shipper):
     """OpenTelemetry's logs."""
 
     name = "otlp"
+    wordiness = 2
+    marks_per_record = 8
+    """Two for each attribute, and the cheapest records have none: 32,000 of those are decoded in 100 ms."""
 
     def variant(self, head: Head) -> str:
         """The wire form, as far as the header tells."""

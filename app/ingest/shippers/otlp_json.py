@@ -241,12 +241,17 @@ def _around(records: Iterable[Record]) -> Iterator[Column]:
 
 
 def _values_of(pairs: Sequence[Pair]) -> list[Any]:
-    """As a rule all of them are texts."""
-    try:
-        texts = [pair.value.string_value for pair in pairs]  # type: ignore[union-attr]
-    except AttributeError:
-        texts = [None]
-    return _values([pair.value for pair in pairs]) if None in texts else texts
+    """As a rule all of them are texts, or all of them numbers."""
+    values: list[Any] = [pair.value for pair in pairs]
+    if None in values:
+        return _values(values)
+    texts = [value.string_value for value in values]
+    if None not in texts:
+        return texts
+    numbers = [value.int_value for value in values]
+    if set(map(type, numbers)) == {int} and texts.count(None) == len(texts):
+        return numbers if SMALLEST <= min(numbers) and max(numbers) <= LARGEST else _values(values)
+    return _values(values)
 
 
 def _values(values: Iterable[Value | None]) -> list[Any]:

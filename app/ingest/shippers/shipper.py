@@ -76,6 +76,10 @@ class Shipper:
     name: str
     repeats_are_retries = False
     """Whether the same body again is a retry even where it is a single record: each has a name of its own."""
+    wordiness = 1
+    """How many times the bytes of `/v1/events` a record takes; as much larger a body is decoded in the event loop."""
+    marks_per_record = 1
+    """Braces and line ends in a usual record, rounded down; by them it is guessed how many a body holds."""
 
     def check(self, head: Head) -> None:
         """Looks at what is wrong before the body is read. Raises: DecodeError."""
