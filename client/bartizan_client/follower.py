@@ -17,9 +17,11 @@ from typing import Callable, NamedTuple
 
 import httpx
 
+from bartizan_client.decision import Block, Clock
 from bartizan_client.feed import Feed, FeedError
 from bartizan_client.snapshot import Contents, Snapshot, default_path
-from bartizan_client.table import Block, BlockTable, Clock
+from bartizan_client.snapshot_format import copy_of
+from bartizan_client.table import BlockTable
 from bartizan_client.wire import Changes, Listing, succeeds
 
 logger = logging.getLogger("bartizan_client")
@@ -31,6 +33,8 @@ LONGEST_PAUSE_S = 15.0
 IDLE_PAUSE_S = 0.5
 """After a poll that came back at once with nothing, so that no answer can make a busy loop."""
 SAVE_EVERY_S = 10.0
+SAVE_PAUSE_PER_ENTRY_S = 60e-6
+"""A million entries are copied in 15 ms and written in a second: once a minute is often enough for them."""
 SWEEP_EVERY_S = 60.0
 
 
@@ -200,7 +204,8 @@ class BlocklistFollower:
         self._apply(answer)
         if abs(asked_s - self._swept_s) >= SWEEP_EVERY_S:
             self._swept_s = asked_s
-            self.table.sweep()
+            for _ in self.table.sweeping():
+                await asyncio.sleep(0)
         self._succeed()
         if answer.cursor == cursor and answer.is_empty() and self._now() - asked_s < IDLE_PAUSE_S:
             await self._sleep(IDLE_PAUSE_S * (0.5 + self._jitter() / 2))
@@ -214,12 +219,15 @@ class BlocklistFollower:
     def _apply(self, changes: Changes) -> None:
         """Lift first and block then; where one entry is in both lists, ask for the whole list."""
         table, skipped = self.table, changes.skipped
-        skipped += sum(not succeeds(table.remove, value) for _, value in changes.removed)
+        if not changes.is_empty():
+            self._etag = None  # first of all: a process that forks meanwhile then asks for the whole list
+        if changes.fallback is not None:
+            table.fallback = changes.fallback
+        lifted = [(entry.value, entry.scope) for entry in changes.removed]
+        skipped += sum(not succeeds(table.remove, value, scope) for value, scope in lifted)
         skipped += sum(not succeeds(table.disallow, value) for value in changes.allow_removed)
         skipped += sum(not succeeds(table.add, block) for block in changes.added)
         skipped += sum(not succeeds(table.allow, allowed) for allowed in changes.allow_added)
-        if not changes.is_empty():
-            self._etag = None
         self._needs_list = changes.is_ambiguous()
         if changes.cursor != self._status.cursor or skipped:
             self._note(changes.cursor, skipped)
@@ -266,11 +274,11 @@ class BlocklistFollower:
             await self._unsaved.wait()
             self._unsaved.clear()
             await asyncio.to_thread(self._snapshot.save, self._contents())
-            await self._sleep(SAVE_EVERY_S)
+            await self._sleep(max(SAVE_EVERY_S, len(self.table) * SAVE_PAUSE_PER_ENTRY_S))
 
     def _contents(self) -> Contents:
         cursor = self._status.cursor or ""
-        return Contents(cursor, self._etag, self.table.blocks(), self.table.allowlist())
+        return Contents(cursor, self._etag, copy_of(self.table))
 
     def _end(self, task: asyncio.Task[None]) -> None:
         """Say what ended the task, if it is not we; after a pause the next `start` begins anew."""
