@@ -96,6 +96,11 @@ class TrustedProxies:
     def __bool__(self) -> bool:
         return self._unix or bool(self._networks)
 
+    @property
+    def trusts_unix(self) -> bool:
+        """Whether a peer without an address is one of them."""
+        return self._unix
+
     def trusts(self, address: str) -> bool:
         """Whether it is one of them. Raises: ValueError where it is no address."""
         version, number = parse_address(address)

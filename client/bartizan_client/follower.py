@@ -19,6 +19,8 @@ import httpx
 
 from bartizan_client.decision import Block, Clock
 from bartizan_client.feed import Feed, FeedError
+from bartizan_client.pauses import LONGEST_PAUSE_S, pause_s
+from bartizan_client.settings import AUTO, Settings
 from bartizan_client.snapshot import Contents, Snapshot, default_path
 from bartizan_client.snapshot_format import copy_of
 from bartizan_client.table import BlockTable
@@ -26,10 +28,6 @@ from bartizan_client.wire import Changes, Listing, succeeds
 
 logger = logging.getLogger("bartizan_client")
 
-AUTO = "auto"
-"""As a snapshot's path: below the user's state folder."""
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 15.0
 IDLE_PAUSE_S = 0.5
 """After a poll that came back at once with nothing, so that no answer can make a busy loop."""
 SAVE_EVERY_S = 10.0
@@ -55,12 +53,6 @@ class Status(NamedTuple):
     """Entries that could not be read, ever."""
 
 
-def pause_s(failures: int, retry_after_s: float, jitter: float) -> float:
-    """Seconds to wait after so many failures in a row; `jitter` is 0 to 1."""
-    pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10))
-    return max(pause * (0.5 + jitter / 2), retry_after_s * (1 + jitter / 4))
-
-
 class BlocklistFollower:
     """Follows one blocklist. `async with` it, or call start and stop; ask it at any time."""
 
@@ -78,12 +70,7 @@ class BlocklistFollower:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Nothing is opened before `start`. Raises: ValueError where a setting is wrong."""
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"url: {url!r} is no http or https address")
-        if not token or not token.isascii() or not token.isprintable():
-            raise ValueError("token: a token with the role lookup is needed")
-        if not 0 < poll_wait_s <= 60:
-            raise ValueError("poll_wait_s: more than 0 and at most 60 seconds")
+        Settings(url, token, poll_wait_s=poll_wait_s, startup_wait_s=startup_wait_s)
         self.table = BlockTable(now=now)
         """The list of this moment; another one after a whole list came, so do not keep it."""
         self._feed = Feed(url, token, poll_wait_s, now, transport)
@@ -100,6 +87,20 @@ class BlocklistFollower:
         self._unsaved: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
         self._started: asyncio.Future[None] | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> BlocklistFollower:
+        """A follower with these settings."""
+        return cls(
+            settings.url,
+            settings.token,
+            snapshot=settings.snapshot,
+            poll_wait_s=settings.poll_wait_s,
+            startup_wait_s=settings.startup_wait_s,
+            now=settings.now,
+            jitter=settings.jitter,
+            transport=settings.transport,
+        )
 
     # -- asking
 
@@ -125,6 +126,12 @@ class BlocklistFollower:
         """Whether the task lives, in a loop that lives."""
         return self._task is not None and not self._task.done() and self._task.get_loop().is_running()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it runs, and `wait_started` would return at once."""
+        started = self._started
+        return started is not None and started.done() and self.is_running
+
     def start(self) -> None:
         """Begin to follow in the running event loop; nothing happens where that is done already."""
         if self.is_running or time.monotonic() - self._broken_s < LONGEST_PAUSE_S:
@@ -149,6 +156,11 @@ class BlocklistFollower:
         task.cancel()
         await asyncio.wait([task])
         logger.debug("no longer following")
+
+    def abandon(self) -> None:
+        """After a fork: the task runs in the parent; the list stays."""
+        self._task = self._started = self._unsaved = None
+        self._status = self._status._replace(is_connected=False)
 
     async def __aenter__(self) -> BlocklistFollower:
         self.start()

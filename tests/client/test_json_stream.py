@@ -40,8 +40,9 @@ def test_it_does_not_matter_where_an_answer_is_cut(
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b" ", b"[]", b"7", b"null", b"<html>", b"{", b'{"blocks"', b'{"blocks":[', b'{"blocks":[1', b'{"blocks":[1,]}',
-        b'{"blocks":[1 2]}', b'{"a":1,}', b'{"a" 1}', b"{1:2}", b'{"a":tru}', b'{"a":1}x', b'{"a":1}{}', b'{"a":"\n"}',
+        b"", b" ", b"[]", b"7", b"null", b"<html>", b"{", b'{"blocks"', b'{"blocks":[', b'{"blocks":[1',
+        b'{"blocks":[1,]}', b'{"blocks":[1 2]}', b'{"a":1,}', b'{"a" 1}', b"{1:2}", b'{"a":tru}',
+        b'{"a":1}x', b'{"a":1}{}', b'{"a":"\n"}',
         b'{"a":"\xff"}', b'{"a":1}\xc3', b'{"a":' + b"[" * 100_000,
     ],
 )  # fmt: skip

@@ -1,0 +1,327 @@
+"""What becomes of a request: the one core of every middleware.
+
+A middleware says how its protocol tells a request's address, path and headers (Reader), and does what the
+verdict says. Nothing here waits, and nothing that an application's own function raises gets out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Coroutine, Sequence
+from enum import Enum
+from typing import Any, NamedTuple, Protocol
+
+from bartizan_client.addresses import TrustedProxies
+from bartizan_client.answers import UNKNOWN_S, Answer, answer_of, default_answer, problem
+from bartizan_client.decision import Block, DecisionType, Scope
+from bartizan_client.exemptions import Exemptions
+from bartizan_client.settings import Hook, Settings
+from bartizan_client.table import TYPES, BlockTable
+
+logger = logging.getLogger("bartizan_client")
+
+LOG_EVERY_S = 1.0
+HOOK_TIMEOUT_S = 10.0
+"""For an asynchronous on_captcha or on_throttle; what would follow without it follows then."""
+LONGEST_USER = 256
+"""Characters. Source: Bartizan's own bound for a subject of the scope User."""
+
+
+class Kind(Enum):
+    """Why a request passes, or does not."""
+
+    ALLOWED = "allowed"
+    EXEMPT = "exempt"
+    OBSERVED = "observed"
+    LET_THROUGH = "let_through"
+    PASSED = "passed"
+    """A captcha or throttle that the application's hook let on."""
+    REFUSED = "refused"
+    TURNED_AWAY = "turned_away"
+
+
+class Verdict:
+    """What becomes of one request. `answer` is what it gets instead of the application's; None: it passes."""
+
+    __slots__ = ("address", "answer", "block", "kind", "pending", "request")
+
+    def __init__(
+        self,
+        kind: Kind,
+        answer: Answer | None = None,
+        address: str = "",
+        block: Block | None = None,
+        request: Request | None = None,
+        pending: Awaitable[Any] | None = None,
+    ) -> None:
+        self.kind, self.answer, self.address, self.block = kind, answer, address, block
+        self.request = request
+        self.pending = pending
+        """What an asynchronous hook is still to say: `await judge.settle(verdict)` then."""
+
+
+class Request(NamedTuple):
+    """What hooks are told of a request. Text in it is the client's."""
+
+    method: str
+    path: str
+    country: str | None
+    asn: str | None
+    user: str | None
+    native: Any
+    """As the protocol has it: an ASGI scope, a WSGI environ, a Django HttpRequest."""
+
+
+class Reader(Protocol):
+    """How a protocol tells about a request."""
+
+    def peer(self, native: Any) -> str | None:
+        """The address of the other end of the connection."""
+
+    def forwarded_for(self, native: Any) -> Sequence[bytes]:
+        """The X-Forwarded-For headers, in order."""
+
+    def header(self, native: Any, name: str) -> str | None:
+        """A header by its name in small letters."""
+
+    def path(self, native: Any) -> str:
+        """The path, percent-decoded."""
+
+    def method(self, native: Any) -> str: ...
+
+
+class Client(Protocol):
+    """Where the judge looks things up."""
+
+    counts: Counter[str]
+
+    @property
+    def table(self) -> BlockTable: ...
+
+    @property
+    def has_list(self) -> bool: ...
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run it in the background."""
+
+
+_ALLOWED, _EXEMPT, _LET_THROUGH = Verdict(Kind.ALLOWED), Verdict(Kind.EXEMPT), Verdict(Kind.LET_THROUGH)
+_FELL = object()
+"""Instead of a hook's answer: it failed."""
+
+
+class Judge:
+    """Judges the requests of one middleware."""
+
+    def __init__(self, settings: Settings, client: Client, reader: Reader) -> None:
+        self._client, self._read, self._settings = client, reader, settings
+        self.counts = client.counts
+        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self._is_proxied = bool(self._proxies)
+        self._exempt = Exemptions(settings.exempt)
+        self._is_exempting = bool(self._exempt)
+        self._hooks, self._responses = settings.type_hooks, settings.responses
+        self._handled = frozenset({*self._hooks, *self._responses} - {DecisionType.BAN})
+        self._unjudged, self._logged_s, self._complained_s = 0, 0.0, 0.0
+
+    def judge(self, native: Any) -> Verdict:
+        """What becomes of this request."""
+        if self._is_exempting and self._exempt.covers(self._read.path(native)):
+            self.counts["exempt"] += 1
+            return _EXEMPT
+        client = self._client
+        forwarded = self._read.forwarded_for(native) if self._is_proxied else ()
+        address = self._proxies.client_address(self._read.peer(native), forwarded)
+        if address is None or not client.has_list:
+            return self._note_unjudged("no address" if address is None else "no list")
+        table = client.table
+        block = table.find(address, self._handled)
+        if table.has_subjects:
+            block = self._with_subjects(table, native, address, block)
+        if block is None:
+            self.counts["allowed"] += 1
+            return _ALLOWED
+        return self._act(native, address, block)
+
+    async def settle(self, verdict: Verdict) -> Verdict:
+        """The verdict, once its asynchronous hook has spoken."""
+        if verdict.pending is None:
+            return verdict
+        try:
+            said = await asyncio.wait_for(verdict.pending, HOOK_TIMEOUT_S)
+        except Exception:  # noqa: BLE001 - whatever the application's hook raises is its own
+            said = self._fell("on_captcha or on_throttle")
+        verdict.pending = None
+        return self._decided(verdict, said)
+
+    def settle_now(self, verdict: Verdict) -> Verdict:
+        """The same where nobody can wait: a hook that turned out to be asynchronous has failed."""
+        if verdict.pending is None:
+            return verdict
+        if inspect.iscoroutine(verdict.pending):
+            verdict.pending.close()
+        verdict.pending = None
+        try:
+            raise TypeError("a coroutine where a plain function was needed")
+        except TypeError:
+            return self._decided(verdict, self._fell("on_captcha or on_throttle"))
+
+    def cannot_act(self) -> dict[str, int]:
+        """How many decisions mean nothing here, by scope or type: nobody says a request's country, or the
+        type is ignored."""
+        table = self._client.table
+        counts, settings = table.counts(), self._settings
+        able = {
+            Scope.COUNTRY.value: settings.country_header is not None,
+            Scope.AS.value: settings.asn is not None,
+            Scope.USER.value: settings.user is not None,
+        }
+        able.update({type.value: self._acts(table, type) for type in TYPES})
+        return {name: counts[name] for name, is_able in able.items() if counts[name] and not is_able}
+
+    # -- finding the decision
+
+    def _with_subjects(
+        self, table: BlockTable, native: Any, address: str, block: Block | None
+    ) -> Block | None:
+        """The strongest decision about the request's address, user, autonomous system or country."""
+        if (block is not None and block.type is DecisionType.BAN) or table.is_allowed(address):
+            return block
+        candidates = [] if block is None else [block]
+        for scope, value in self._subjects(native).items():
+            found = table.find_subject(scope, value) if value else None
+            if found is not None and self._acts(table, found.type):
+                candidates.append(found)
+        return min(candidates, key=lambda candidate: TYPES.index(candidate.type), default=None)
+
+    def _subjects(self, native: Any) -> dict[Scope, str | None]:
+        """Who a request comes from besides its address; the most specific first."""
+        user = self._ask("user", self._settings.user, native)
+        asn = self._ask("asn", self._settings.asn, native)
+        return {
+            Scope.USER: None if user is None else str(user)[:LONGEST_USER],
+            Scope.AS: None if asn is None else str(asn).upper().removeprefix("AS"),
+            Scope.COUNTRY: self._country(native),
+        }
+
+    def _country(self, native: Any) -> str | None:
+        """From the header of a trusted proxy."""
+        name = self._settings.country_header
+        if name is None:
+            return None
+        peer = self._read.peer(native)
+        try:
+            is_trusted = self._proxies.trusts(peer) if peer else self._proxies.trusts_unix
+        except ValueError:
+            return None
+        country = self._read.header(native, name.lower()) if is_trusted else None
+        return country.strip().upper()[:2] if country and len(country.strip()) == 2 else None
+
+    def _ask(self, name: str, function: Hook | None, native: Any) -> Any:
+        if function is None:
+            return None
+        try:
+            return function(native)
+        except Exception:  # noqa: BLE001 - whatever the application's function raises is its own
+            self._fell(name)
+            return None
+
+    def _acts(self, table: BlockTable, type: DecisionType) -> bool:
+        return type is DecisionType.BAN or type in self._handled or bool(table.fallback.get(type))
+
+    # -- doing something about it
+
+    def _act(self, native: Any, address: str, block: Block) -> Verdict:
+        asked = self._subjects(native)
+        request = Request(
+            self._read.method(native),
+            self._read.path(native),
+            asked[Scope.COUNTRY],
+            asked[Scope.AS],
+            asked[Scope.USER],
+            native,
+        )
+        if self._settings.observe:
+            self.counts["observed"] += 1
+            self._tell(address, block, request)
+            return Verdict(Kind.OBSERVED, None, address, block, request)
+        verdict = Verdict(Kind.REFUSED, None, address, block, request)
+        hook = self._hooks.get(block.type)
+        if hook is None:
+            return self._refuse(verdict, block.type if block.type in self._handled else DecisionType.BAN)
+        try:
+            said = hook(address, block, request)
+        except Exception:  # noqa: BLE001 - whatever the application's hook raises is its own
+            said = self._fell(f"on_{block.type.value}")
+        if inspect.isawaitable(said):
+            verdict.pending = said
+            return verdict
+        return self._decided(verdict, said)
+
+    def _decided(self, verdict: Verdict, said: Any) -> Verdict:
+        """What an on_captcha or on_throttle comes to: None lets on, True is the usual answer."""
+        block = verdict.block
+        assert block is not None  # noqa: S101 - there is one where a hook was asked
+        if said is _FELL:
+            if self._client.table.fallback.get(block.type):
+                return self._refuse(verdict, DecisionType.BAN)
+            said = None
+        if said is None or said is False:
+            self.counts[f"passed_{block.type.value}"] += 1
+            verdict.kind = Kind.PASSED
+            return verdict
+        return self._refuse(verdict, block.type, None if said is True else said)
+
+    def _refuse(self, verdict: Verdict, type: DecisionType, given: Any = None) -> Verdict:
+        block, request = verdict.block, verdict.request
+        assert block is not None  # noqa: S101 - nobody is refused without
+        own = self._responses.get(type)
+        try:
+            if given is None and own is not None:
+                given = own(verdict.address, block, request)
+            verdict.answer = default_answer(type, block) if given is None else answer_of(given)
+        except Exception:  # noqa: BLE001 - whatever the application's function raises is its own
+            self._fell("response")
+            verdict.answer = default_answer(type, block)
+        self.counts["refused"] += 1
+        self.counts[f"refused_{block.type.value}"] += 1
+        self._tell(verdict.address, block, request)
+        return verdict
+
+    def _tell(self, address: str, block: Block, request: Request | None) -> None:
+        hook = self._settings.on_blocked
+        if hook is None:
+            return
+        try:
+            said = hook(address, block, request)
+        except Exception:  # noqa: BLE001 - whatever the application's hook raises is its own
+            self._fell("on_blocked")
+            return
+        if inspect.iscoroutine(said):
+            self._client.spawn(said)
+
+    def _note_unjudged(self, why: str) -> Verdict:
+        """Count each request that cannot be judged; log them at most once a second, with their number."""
+        closed = self._settings.fail == "closed" and not self._settings.observe
+        self.counts["turned_away" if closed else "let_through"] += 1
+        self._unjudged += 1
+        now_s = self._settings.now()
+        if abs(now_s - self._logged_s) >= LOG_EVERY_S:
+            what = "turned away" if closed else "let through"
+            logger.warning("requests %s unjudged: %d (%s)", what, self._unjudged, why)
+            self._unjudged, self._logged_s = 0, now_s
+        if closed:
+            return Verdict(Kind.TURNED_AWAY, problem(503, retry_after_s=UNKNOWN_S))
+        return _LET_THROUGH
+
+    def _fell(self, name: str) -> object:
+        """Count what an application's function raised; log it at most once a second."""
+        self.counts["hook_errors"] += 1
+        now_s = self._settings.now()
+        if abs(now_s - self._complained_s) >= LOG_EVERY_S:
+            self._complained_s = now_s
+            logger.exception("%s failed; hook errors so far: %d", name, self.counts["hook_errors"])
+        return _FELL
