@@ -12,6 +12,8 @@ LONGEST_ADDRESS = 64
 """39 characters of IPv6 and a zone fit; anything longer is no address."""
 LONGEST_CHAIN = 32
 """Entries of X-Forwarded-For that are looked at, from the right."""
+MOST_KNOWN = 4_096
+"""Addresses that are remembered as trusted or not; forgotten all at once, whoever sends too many."""
 BITS = {4: 32, 6: 128}
 Network = tuple[int, int, int]
 """Version, number without host bits, prefix length."""
@@ -82,6 +84,8 @@ class TrustedProxies:
             raise ValueError("trusted_proxies: a list of networks is needed, not one text")
         self._networks: list[tuple[int, int, int]] = []
         self._unix = False
+        self._known: dict[str, bool] = {}
+        """What `trusts` said lately: parsing an address costs more than all else that is asked about a request."""
         for text in networks:
             if text.strip() == UNIX:
                 self._unix = True
@@ -103,8 +107,14 @@ class TrustedProxies:
 
     def trusts(self, address: str) -> bool:
         """Whether it is one of them. Raises: ValueError where it is no address."""
-        version, number = parse_address(address)
-        return any(v == version and number >> shift == top for v, top, shift in self._networks)
+        known = self._known.get(address)
+        if known is None:
+            version, number = parse_address(address)
+            known = any(v == version and number >> shift == top for v, top, shift in self._networks)
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[address] = known
+        return known
 
     def client_address(self, peer: str | None, forwarded_for: Sequence[bytes]) -> str | None:
         """The address a request comes from, or None where nobody can say.

@@ -73,6 +73,8 @@ class BlocklistFollower:
         Settings(url, token, poll_wait_s=poll_wait_s, startup_wait_s=startup_wait_s)
         self.table = BlockTable(now=now)
         """The list of this moment; another one after a whole list came, so do not keep it."""
+        self.has_list = False
+        """Whether there has ever been one, from Bartizan or from the disk."""
         self._feed = Feed(url, token, poll_wait_s, now, transport)
         path = default_path(url) if snapshot == AUTO else None if snapshot is None else Path(snapshot)
         self._snapshot = None if path is None else Snapshot(path, url, now)
@@ -111,10 +113,6 @@ class BlocklistFollower:
     def find(self, address: str) -> Block | None:
         """Why an address is blocked; None where it is not."""
         return self.table.find(address)
-
-    @property
-    def has_list(self) -> bool:
-        return self._status.has_list
 
     def status(self) -> Status:
         return self._status._replace(entries=len(self.table))
@@ -248,6 +246,7 @@ class BlocklistFollower:
         """What is known now, and that it is not on disk yet."""
         if skipped:
             logger.warning("%d entries of the blocklist cannot be read and are left out", skipped)
+        self.has_list = True
         self._status = self._status._replace(
             has_list=True, cursor=cursor, skipped=self._status.skipped + skipped
         )

@@ -18,6 +18,7 @@ from bartizan_client.addresses import TrustedProxies
 from bartizan_client.answers import UNKNOWN_S, Answer, answer_of, default_answer, problem
 from bartizan_client.decision import Block, DecisionType, Scope
 from bartizan_client.exemptions import Exemptions
+from bartizan_client.follower import BlocklistFollower
 from bartizan_client.settings import Hook, Settings
 from bartizan_client.table import TYPES, BlockTable
 
@@ -97,12 +98,7 @@ class Client(Protocol):
     """Where the judge looks things up."""
 
     counts: Counter[str]
-
-    @property
-    def table(self) -> BlockTable: ...
-
-    @property
-    def has_list(self) -> bool: ...
+    follower: BlocklistFollower
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run it in the background."""
@@ -118,6 +114,7 @@ class Judge:
 
     def __init__(self, settings: Settings, client: Client, reader: Reader) -> None:
         self._client, self._read, self._settings = client, reader, settings
+        self._follower = client.follower
         self.counts = client.counts
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._is_proxied = bool(self._proxies)
@@ -132,12 +129,11 @@ class Judge:
         if self._is_exempting and self._exempt.covers(self._read.path(native)):
             self.counts["exempt"] += 1
             return _EXEMPT
-        client = self._client
         forwarded = self._read.forwarded_for(native) if self._is_proxied else ()
         address = self._proxies.client_address(self._read.peer(native), forwarded)
-        if address is None or not client.has_list:
+        if address is None or not self._follower.has_list:
             return self._note_unjudged("no address" if address is None else "no list")
-        table = client.table
+        table = self._follower.table
         block = table.find(address, self._handled)
         if table.has_subjects:
             block = self._with_subjects(table, native, address, block)
@@ -172,7 +168,7 @@ class Judge:
     def cannot_act(self) -> dict[str, int]:
         """How many decisions mean nothing here, by scope or type: nobody says a request's country, or the
         type is ignored."""
-        table = self._client.table
+        table = self._follower.table
         counts, settings = table.counts(), self._settings
         able = {
             Scope.COUNTRY.value: settings.country_header is not None,
@@ -266,7 +262,7 @@ class Judge:
         block = verdict.block
         assert block is not None  # noqa: S101 - there is one where a hook was asked
         if said is _FELL:
-            if self._client.table.fallback.get(block.type):
+            if self._follower.table.fallback.get(block.type):
                 return self._refuse(verdict, DecisionType.BAN)
             said = None
         if said is None or said is False:

@@ -45,6 +45,8 @@ class _Life:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.stop: asyncio.Event | None = None
         self.thread: threading.Thread | None = None
+        self.has_started = False
+        """As `started`, for who asks with every request."""
         self.is_over = False
 
 
@@ -65,6 +67,7 @@ class SyncBlocklistClient:
     def _set_up(self, settings: Settings) -> None:
         self.settings = settings
         self._client = BlocklistClient.from_settings(settings)
+        self.follower = self._client.follower
         self.counts: Counter[str] = self._client.counts
         """What happened so far; the names: docs/client.md."""
         self._lock = threading.Lock()
@@ -113,7 +116,7 @@ class SyncBlocklistClient:
     def is_started(self) -> bool:
         """Whether `wait_started` would return at once."""
         life = self._life
-        return life is not None and life.pid == os.getpid() and life.started.is_set() and not life.is_over
+        return life is not None and life.has_started and life.pid == os.getpid() and not life.is_over
 
     def start(self) -> None:
         """Start the thread; nothing happens where it runs already, or the client is closed."""
@@ -207,6 +210,7 @@ class SyncBlocklistClient:
         life.loop, life.stop = loop, asyncio.Event()
         self._client.start()
         await self._client.wait_started()
+        life.has_started = True
         life.started.set()
         stopping = asyncio.ensure_future(life.stop.wait())
         while not (await asyncio.wait([stopping], timeout=LONGEST_PAUSE_S))[0]:

@@ -41,6 +41,8 @@ class BlockTable:
         """By type: whether it is as good as a ban for who cannot act on it."""
         self.has_weaker = False
         """Whether there may be decisions that are no bans; False spares a look."""
+        self.has_subjects = False
+        """Whether anything may be decided about countries, autonomous systems or users."""
         for block in blocks:
             self.add(block)
         for allowed in allowlist:
@@ -71,11 +73,6 @@ class BlockTable:
         block = self._subjects.get((scope.value, value))
         return block if block is not None and block.until_s > self._now() else None
 
-    @property
-    def has_subjects(self) -> bool:
-        """Whether anything is decided about countries, autonomous systems or users."""
-        return bool(self._subjects)
-
     def is_allowed(self, address: str) -> bool:
         """Whether the allowlist holds this address."""
         return bool(self._allowed_ends_s) and self.allowed.covers(address, self._now)
@@ -95,6 +92,7 @@ class BlockTable:
         if block.type is not DecisionType.BAN:
             self.has_weaker = True
         if block.scope not in _BY_ADDRESS:
+            self.has_subjects = True
             self._subjects[block.scope.value, block.value] = block
             return
         network = parse_network(block.value)
