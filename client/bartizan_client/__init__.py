@@ -3,6 +3,7 @@
 For Flask and Django see `bartizan_client.flask` and `bartizan_client.django`.
 """
 
+from bartizan_client.addresses import TrustedProxies
 from bartizan_client.answers import Answer, too_many_requests
 from bartizan_client.client import BlocklistClient, ClientStatus
 from bartizan_client.decision import Allowed, Block, DecisionType, Scope
@@ -31,6 +32,7 @@ __all__ = [
     "Settings",
     "Status",
     "SyncBlocklistClient",
+    "TrustedProxies",
     "key_used",
     "login_failed",
     "login_succeeded",
