@@ -22,7 +22,8 @@ from guarded_apps import COMMANDS, Load, missing_packages, running
 
 SENDERS = 3
 PUSH_BOUND_MS = 100
-"""From the answer of the admin API to the first refusal; at the median, so that a busy machine cannot spoil it."""
+"""From the answer of the admin API to the first refusal, at the 95th percentile; 4 to 19 ms on two busy cores."""
+PUSHES = 20
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +132,13 @@ async def test_a_block_and_its_end_are_in_force_within_a_tenth_of_a_second(app: 
     async with httpx.AsyncClient(timeout=20, trust_env=False) as http:
         first = next(new)
         assert await load.send(http, first) == 200
-        for address in [next(new) for _ in range(9)]:
+        for address in [next(new) for _ in range(PUSHES)]:
             id = await block(http, service, address)
             took.append(await until(lambda a=address: _is(load, http, a, 403)))
             answer = await http.delete(f"{service.url}/v1/admin/blocks/{id}?reason=test", headers=admin)
             assert answer.status_code < 300, answer.text
             await until(lambda a=address: _is(load, http, a, 200))
-    assert sorted(took)[len(took) // 2] < PUSH_BOUND_MS, took
+    assert sorted(took)[int(PUSHES * 0.95) - 1] < PUSH_BOUND_MS, took
 
 
 async def _is(load: Load, http: httpx.AsyncClient, address: str, status: int) -> bool:
