@@ -159,6 +159,8 @@ class BlocklistFollower:
         """After a fork: the task runs in the parent; the list stays."""
         self._task = self._started = self._unsaved = None
         self._status = self._status._replace(is_connected=False)
+        if self._snapshot is not None:
+            self._snapshot.abandon()
 
     async def __aenter__(self) -> BlocklistFollower:
         self.start()

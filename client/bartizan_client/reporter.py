@@ -61,6 +61,7 @@ class Reporter:
         jitter: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         transport: Any = None,
+        linger_s: float = LINGER_S,
     ) -> None:
         """`token`: of the role ingest; None: every event is dropped and counted."""
         self._url = url.rstrip("/") + "/v1/events"
@@ -69,7 +70,7 @@ class Reporter:
         self._counts = counts
         self._queue_size = queue_size
         self._now, self._jitter, self._sleep = now, jitter, sleep
-        self._transport = transport
+        self._transport, self._linger_s = transport, linger_s
         self.abandon()
 
     def abandon(self) -> None:
@@ -190,7 +191,7 @@ class Reporter:
         if self._batch is None and len(self._queue) < BATCH_EVENTS:
             wake.clear()
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(wake.wait(), LINGER_S)
+                await asyncio.wait_for(wake.wait(), self._linger_s)
         batch = self._next_batch()
         assert batch is not None  # noqa: S101 - nobody else takes from the queue
         return batch
@@ -222,7 +223,8 @@ class Reporter:
         if status == 200:
             rejected = min(size, _number(answer, "rejected"))
             self._counts["events_reported"] += size - rejected
-            self._counts["events_rejected"] += rejected
+            if rejected:
+                self._counts["events_rejected"] += rejected
             if attempt > 1:
                 logger.info("events are taken again")
         elif status in UNREADABLE:

@@ -69,6 +69,10 @@ class Snapshot:
         self._lock = threading.Lock()
         self._works = True
 
+    def abandon(self) -> None:
+        """After a fork: a thread that was just writing does so in the parent, and holds the lock there."""
+        self._lock = threading.Lock()
+
     def load(self) -> Listing | None:
         """The list as it was saved, or None where there is none that can be used."""
         try:

@@ -216,6 +216,7 @@ class SyncBlocklistClient:
         while not (await asyncio.wait([stopping], timeout=LONGEST_PAUSE_S))[0]:
             self._client.start()  # where a task has ended by an unforeseen error
         await self._client.halt()
+        await asyncio.sleep(0)  # for what was just closed to say so
 
 
 def _close(own: weakref.ref[SyncBlocklistClient]) -> None:

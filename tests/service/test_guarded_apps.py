@@ -4,7 +4,6 @@ No request fails, nobody who is blocked is let through, and nobody else is refus
 """
 
 import asyncio
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -12,13 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import missing
+from guarded_apps import COMMANDS, Load, running, skip_without
 
 from benchmarks.service import TOKENS, Service, running_service
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "client"))
-
-from guarded_apps import COMMANDS, Load, missing_packages, running
 
 SENDERS = 3
 PUSH_BOUND_MS = 100
@@ -34,9 +29,7 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture(params=COMMANDS)
 def app(request: pytest.FixtureRequest, service: Service, tmp_path: Path) -> Iterator[str]:
-    lacking = missing_packages(request.param)
-    if lacking:
-        missing(" and ".join(lacking))
+    skip_without(request.param)
     with running(
         request.param,
         tmp_path,

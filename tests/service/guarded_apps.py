@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -34,8 +35,13 @@ NEEDS = {
 }
 
 
-def missing_packages(name: str) -> list[str]:
-    return [package for package in NEEDS[name] if importlib.util.find_spec(package) is None]
+def skip_without(name: str) -> None:
+    """Skip on a laptop where a package is missing, fail in CI."""
+    lacking = [package for package in NEEDS[name] if importlib.util.find_spec(package) is None]
+    if lacking and os.environ.get("CI"):
+        pytest.fail(f"{' and '.join(lacking)} is needed in CI")
+    if lacking:
+        pytest.skip(f"{' and '.join(lacking)} is not here")
 
 
 def free_port() -> int:
