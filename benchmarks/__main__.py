@@ -14,6 +14,8 @@ NAMES = (
     "replay",
     "lookup",
     "client_lookup",
+    "client_memory",
+    "client_middleware",
     "flood",
     "behaviour",
     "delivery",

@@ -105,6 +105,13 @@ class TrustedProxies:
         """Whether a peer without an address is one of them."""
         return self._unix
 
+    def knows(self, address: str) -> bool:
+        """Whether it is an address at all."""
+        try:
+            return address in self._known or self.trusts(address) in (True, False)
+        except ValueError:
+            return False
+
     def trusts(self, address: str) -> bool:
         """Whether it is one of them. Raises: ValueError where it is no address."""
         known = self._known.get(address)
@@ -128,9 +135,13 @@ class TrustedProxies:
         try:
             if peer and not (self.trusts(peer) and forwarded_for):
                 return peer
+            if len(forwarded_for) == 1:
+                answer = forwarded_for[0].decode("latin-1")
+                if self._known.get(answer) is False:
+                    return answer  # it is one plain address that was seen before
         except ValueError:
             return None
-        answer = peer or None
+        answer = peer or ""
         for entry in reversed(b",".join(forwarded_for).rsplit(b",", LONGEST_CHAIN)[-LONGEST_CHAIN:]):
             answer = strip_port(entry.decode("latin-1"))
             try:
@@ -138,4 +149,4 @@ class TrustedProxies:
                     return answer
             except ValueError:
                 return None
-        return answer
+        return answer or None

@@ -30,8 +30,8 @@ class DjangoReader:
     def peer(self, native: Any) -> str | None:
         return self._meta.peer(native.META)
 
-    def forwarded_for(self, native: Any) -> Sequence[bytes]:
-        return self._meta.forwarded_for(native.META)
+    def peer_and_forwarded(self, native: Any) -> tuple[str | None, Sequence[bytes]]:
+        return self._meta.peer_and_forwarded(native.META)
 
     def header(self, native: Any, name: str) -> str | None:
         return self._meta.header(native.META, name)

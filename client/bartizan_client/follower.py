@@ -53,6 +53,13 @@ class Status(NamedTuple):
     """Entries that could not be read, ever."""
 
 
+class Ready(NamedTuple):
+    """Of a follower that has started."""
+
+    is_over: Callable[[], bool]
+    is_loop_running: Callable[[], bool]
+
+
 class BlocklistFollower:
     """Follows one blocklist. `async with` it, or call start and stop; ask it at any time."""
 
@@ -89,6 +96,8 @@ class BlocklistFollower:
         self._unsaved: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
         self._started: asyncio.Future[None] | None = None
+        self.ready: Ready | None = None
+        """Once it has started: how to see that it still runs, for who asks with every request."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> BlocklistFollower:
@@ -124,12 +133,6 @@ class BlocklistFollower:
         """Whether the task lives, in a loop that lives."""
         return self._task is not None and not self._task.done() and self._task.get_loop().is_running()
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether it runs, and `wait_started` would return at once."""
-        started = self._started
-        return started is not None and started.done() and self.is_running
-
     def start(self) -> None:
         """Begin to follow in the running event loop; nothing happens where that is done already."""
         if self.is_running or time.monotonic() - self._broken_s < LONGEST_PAUSE_S:
@@ -139,6 +142,8 @@ class BlocklistFollower:
         loop.call_later(self._startup_wait_s, _resolve, started)
         self._task = asyncio.create_task(self._run(started), name="bartizan-follower")
         self._task.add_done_callback(self._end)
+        ready = Ready(self._task.done, loop.is_running)
+        started.add_done_callback(lambda _: setattr(self, "ready", ready))
 
     async def wait_started(self) -> None:
         """Wait until the snapshot is read and Bartizan was asked once; at most `startup_wait_s` after start."""
@@ -157,7 +162,7 @@ class BlocklistFollower:
 
     def abandon(self) -> None:
         """After a fork: the task runs in the parent; the list stays."""
-        self._task = self._started = self._unsaved = None
+        self._task = self._started = self._unsaved = self.ready = None
         self._status = self._status._replace(is_connected=False)
         if self._snapshot is not None:
             self._snapshot.abandon()

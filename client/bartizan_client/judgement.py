@@ -82,8 +82,8 @@ class Reader(Protocol):
     def peer(self, native: Any) -> str | None:
         """The address of the other end of the connection."""
 
-    def forwarded_for(self, native: Any) -> Sequence[bytes]:
-        """The X-Forwarded-For headers, in order."""
+    def peer_and_forwarded(self, native: Any) -> tuple[str | None, Sequence[bytes]]:
+        """The same, and the X-Forwarded-For headers in order."""
 
     def header(self, native: Any, name: str) -> str | None:
         """A header by its name in small letters."""
@@ -118,6 +118,7 @@ class Judge:
         self.counts = client.counts
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._is_proxied = bool(self._proxies)
+        self._now = settings.now
         self._exempt = Exemptions(settings.exempt)
         self._is_exempting = bool(self._exempt)
         self._hooks, self._responses = settings.type_hooks, settings.responses
@@ -129,12 +130,18 @@ class Judge:
         if self._is_exempting and self._exempt.covers(self._read.path(native)):
             self.counts["exempt"] += 1
             return _EXEMPT
-        forwarded = self._read.forwarded_for(native) if self._is_proxied else ()
-        address = self._proxies.client_address(self._read.peer(native), forwarded)
+        if self._is_proxied:
+            address = self._proxies.client_address(*self._read.peer_and_forwarded(native))
+        else:
+            address = self._read.peer(native)
+            if address is not None and not self._proxies.knows(address):
+                address = None
         if address is None or not self._follower.has_list:
             return self._note_unjudged("no address" if address is None else "no list")
         table = self._follower.table
-        block = table.find(address, self._handled)
+        # Written out, because most requests end here: `find` alone would do.
+        is_looked_for = table.has_weaker or table.bans.covers(address, self._now)
+        block = table.find(address, self._handled) if is_looked_for else None
         if table.has_subjects:
             block = self._with_subjects(table, native, address, block)
         if block is None:

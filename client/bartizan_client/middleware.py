@@ -33,8 +33,10 @@ class AsgiReader:
         client = native.get("client")
         return client[0] if client else None
 
-    def forwarded_for(self, native: Scope) -> Sequence[bytes]:
-        return [value for name, value in native["headers"] if name == b"x-forwarded-for"]
+    def peer_and_forwarded(self, native: Scope) -> tuple[str | None, Sequence[bytes]]:
+        client = native.get("client")
+        forwarded = [value for name, value in native["headers"] if name == b"x-forwarded-for"]
+        return (client[0] if client else None), forwarded
 
     def header(self, native: Scope, name: str) -> str | None:
         wanted = name.encode("latin-1")
@@ -77,7 +79,8 @@ class BartizanMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http" or kind == "websocket":
-            if not self.follower.is_ready:
+            ready = self.follower.ready
+            if ready is None or ready.is_over() or not ready.is_loop_running():
                 self.client.start()
                 await self.client.wait_started()
             verdict = self._judge.judge(scope)

@@ -34,7 +34,7 @@ class BlockTable:
         self.indexes: dict[DecisionType, Index] = {type: Index() for type in DecisionType}
         self.allowed = Index()
         self._allowed_ends_s = self.allowed.rows.until_s
-        self._bans = self.indexes[DecisionType.BAN]
+        self.bans = self.indexes[DecisionType.BAN]
         self._subjects: dict[tuple[str, str], Block] = {}
         """By scope and value."""
         self.fallback = dict(DEFAULT_FALLBACK)
@@ -52,7 +52,7 @@ class BlockTable:
 
     def is_blocked(self, address: str) -> bool:
         """Whether requests from this address are refused now. What is no address is not blocked."""
-        if not self._bans.covers(address, self._now) and not (
+        if not self.bans.covers(address, self._now) and not (
             self.has_weaker and self._strongest(address, ()) is not None
         ):
             return False
@@ -63,7 +63,7 @@ class BlockTable:
 
         A type that is neither `handled` nor, by Bartizan's fallback, as good as a ban is passed over.
         """
-        if not self.has_weaker and not self._bans.covers(address, self._now):
+        if not self.has_weaker and not self.bans.covers(address, self._now):
             return None
         block = self._strongest(address, handled)
         return None if block is None or self.is_allowed(address) else block

@@ -26,9 +26,10 @@ class WsgiReader:
     def peer(self, native: Any) -> str | None:
         return native.get("REMOTE_ADDR") or None
 
-    def forwarded_for(self, native: Any) -> Sequence[bytes]:
+    def peer_and_forwarded(self, native: Any) -> tuple[str | None, Sequence[bytes]]:
         value = native.get("HTTP_X_FORWARDED_FOR")
-        return [] if value is None else [value.encode("latin-1", "replace")]
+        forwarded = [] if value is None else [value.encode("latin-1", "replace")]
+        return native.get("REMOTE_ADDR") or None, forwarded
 
     def header(self, native: Any, name: str) -> str | None:
         value = native.get("HTTP_" + name.upper().replace("-", "_"))
