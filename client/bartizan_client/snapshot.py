@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 from bartizan_client.decision import Clock
 from bartizan_client.snapshot_format import (
+    SnapshotFile,
     TableContents,
     checksum,
     head_line,
-    read_file,
     read_table,
     write_table,
 )
@@ -100,11 +100,11 @@ class Snapshot:
             self._works = False
 
     def _read(self) -> Listing:
-        """Raises: OSError, and what `read_file` and `read_table` raise."""
+        """Raises: OSError, and what SnapshotFile and `read_table` raise."""
         with open(self.path, "rb", opener=_open_to_read) as file:
             _check_owner(os.fstat(file.fileno()))
-            head, body = read_file(file.read())
-        table = read_table(body, self._now)
+            saved = SnapshotFile(file)
+            table, head = read_table(saved, self._now), saved.head
         # An ETag is good only for the Bartizan that gave it.
         etag = head.get("etag") if head.get("source") == self._source else None
         return Listing(head["cursor"], table, etag if isinstance(etag, str) else None, 0)

@@ -7,11 +7,12 @@ JSON, then the columns of each index. The last 4 bytes are the CRC-32 of all bef
 from __future__ import annotations
 
 import json
+import os
 import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, NamedTuple
 
 from bartizan_client.decision import FOREVER, Block, Clock, DecisionType, Scope
 from bartizan_client.index import Contents, Level
@@ -21,6 +22,8 @@ from bartizan_client.table import BlockTable
 FORMAT = 2
 PIECE = 10_000
 """Addresses that are joined in one go: between two of them a thread that writes lets requests go on."""
+SUM_BYTES = 4
+LONGEST_HEAD = 4_096
 NUMBER_BYTES = {4: 4, 6: 16}
 
 
@@ -70,27 +73,50 @@ def checksum(data: bytes, before: int = 0) -> int:
     return zlib.crc32(data, before)
 
 
-def read_file(data: bytes) -> tuple[dict[str, Any], memoryview]:
-    """The head, and the sections behind it. Raises: ValueError where it is no snapshot, or a damaged one."""
-    line, _, _ = data.partition(b"\n") if len(data) < 4096 else data[:4096].partition(b"\n")
-    head = json.loads(line)
-    if not isinstance(head, dict) or head.get("format") != FORMAT or not isinstance(head.get("cursor"), str):
-        raise ValueError("it is no snapshot of this version")
-    if len(data) < len(line) + 5 or zlib.crc32(memoryview(data)[:-4]) != int.from_bytes(data[-4:], "little"):
-        raise ValueError("it is damaged")
-    return head, memoryview(data)[len(line) + 1 : -4]
+class SnapshotFile:
+    """A file that is read section by section, so that it never stands in memory as a whole."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Raises: ValueError where it is no snapshot of this version."""
+        self._file = file
+        self._left = os.fstat(file.fileno()).st_size - SUM_BYTES
+        line = file.readline(LONGEST_HEAD)
+        self.head = json.loads(line)
+        if not isinstance(self.head, dict) or self.head.get("format") != FORMAT:
+            raise ValueError("it is no snapshot of this version")
+        if not isinstance(self.head.get("cursor"), str):
+            raise ValueError("it has no cursor")
+        self._left -= len(line)
+        self._sum = checksum(line)
+
+    def section(self) -> bytes:
+        """The next one. Raises: ValueError where it is longer than what is there."""
+        size = int.from_bytes(self._take(8), "little")
+        return self._take(size)
+
+    def close(self) -> None:
+        """Nothing more is wanted. Raises: ValueError where something is left, or the checksum is wrong."""
+        if self._left or int.from_bytes(self._file.read(SUM_BYTES + 1), "little") != self._sum:
+            raise ValueError("it is damaged")
+
+    def _take(self, size: int) -> bytes:
+        if size > self._left:
+            raise ValueError("it is cut off")
+        data = self._file.read(size)
+        self._left -= size
+        self._sum = checksum(data, self._sum)
+        return data
 
 
-def read_table(body: memoryview, now: Clock) -> BlockTable:
+def read_table(file: SnapshotFile, now: Clock) -> BlockTable:
     """The table. Raises: ValueError, KeyError, TypeError, IndexError where the sections make none."""
-    sections = _sections(body)
-    small = json.loads(bytes(next(sections)))
+    small = json.loads(file.section())
     if small["byteorder"] != sys.byteorder:
         raise ValueError("it comes from another kind of machine")
     table = BlockTable(now=now)
     table.fallback = {DecisionType(type): bool(bans) for type, bans in small["fallback"].items()}
     for described in small["indexes"]:
-        contents = _read_index(described, sections)
+        contents = _read_index(described, file.section)
         if described["name"] == "allowlist":
             table.allowed.load(contents)
             continue
@@ -100,6 +126,7 @@ def read_table(body: memoryview, now: Clock) -> BlockTable:
     for id, value, reason, rule, until_s, scope, kind, origin in small["subjects"]:
         end_s = FOREVER if until_s is None else float(until_s)
         table.add(Block(id, value, reason, rule, end_s, Scope(scope), DecisionType(kind), origin))
+    file.close()
     return table
 
 
@@ -123,23 +150,23 @@ def _small(contents: TableContents) -> dict[str, Any]:
     }
 
 
-def _read_index(described: dict[str, Any], sections: Iterator[memoryview]) -> Contents:
+def _read_index(described: dict[str, Any], section: Callable[[], bytes]) -> Contents:
     columns = Columns(
-        _array("d", next(sections)),
-        _array("Q", next(sections)),
-        _array("I", next(sections)),
+        _array("d", section()),
+        _array("Q", section()),
+        _array("I", section()),
         [Facts(*facts) for facts in described["known"]],
         {int(row): id for row, id in described["odd_ids"].items()},
     )
-    text_rows = _array("I", next(sections)).tolist()
-    texts = bytes(next(sections)).decode().split("\n")[:-1]
-    packed_rows = _array("I", next(sections)).tolist()
-    packed_bytes = bytes(next(sections))
+    text_rows = _array("I", section()).tolist()
+    texts = section().decode().split("\n")[:-1]
+    packed_rows = _array("I", section()).tolist()
+    packed_bytes = section()
     packed = [packed_bytes[at : at + 8] for at in range(0, len(packed_bytes), 8)]
     levels = []
     for version, shift in described["levels"]:
-        rows, size = _array("I", next(sections)).tolist(), NUMBER_BYTES[version]
-        numbers = bytes(next(sections))
+        rows, size = _array("I", section()).tolist(), NUMBER_BYTES[version]
+        numbers = section()
         read = [int.from_bytes(numbers[at : at + size], "big") for at in range(0, len(numbers), size)]
         levels.append(Level(version, shift, read, rows))
     lengths = [(len(texts), len(text_rows)), (len(packed), len(packed_rows))]
@@ -149,7 +176,7 @@ def _read_index(described: dict[str, Any], sections: Iterator[memoryview]) -> Co
     return Contents(columns, texts, text_rows, packed, packed_rows, levels)
 
 
-def _array(kind: str, data: memoryview) -> array[Any]:
+def _array(kind: str, data: bytes) -> array[Any]:
     read: array[Any] = array(kind)
     read.frombytes(data)
     return read
@@ -159,15 +186,3 @@ def _section(pieces: Iterable[bytes]) -> Iterator[bytes]:
     held = list(pieces)
     yield sum(map(len, held)).to_bytes(8, "little")
     yield from held
-
-
-def _sections(body: memoryview) -> Iterator[memoryview]:
-    """Raises: ValueError where one is longer than what is there."""
-    at = 0
-    while at < len(body):
-        size = int.from_bytes(body[at : at + 8], "little")
-        at += 8
-        if at + size > len(body):
-            raise ValueError("a section is cut off")
-        yield body[at : at + size]
-        at += size

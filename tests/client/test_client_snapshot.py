@@ -12,12 +12,19 @@ from scripted import WHOLE, Script, changes, follow, listing, poll
 
 from bartizan_client import Allowed, Block, BlocklistFollower, BlockTable
 from bartizan_client.decision import FOREVER, DecisionType, Scope
-from bartizan_client.snapshot_format import checksum, copy_of, read_file, read_table, write_table
+from bartizan_client.snapshot import Contents, Snapshot
+from bartizan_client.snapshot_format import SnapshotFile, checksum, copy_of, read_table
 from bartizan_client.wire import epoch_s
 
 
 async def follow_on_disk(script: Script, path: Path, **settings: Any) -> BlocklistFollower:
     return await follow(script, snapshot=path, **settings)
+
+
+def read(path: Path) -> tuple[dict[str, Any], BlockTable]:
+    with path.open("rb") as file:
+        saved = SnapshotFile(file)
+        return saved.head, read_table(saved, lambda: 1_764_000_000.0)
 
 
 async def test_the_list_is_on_disk_for_its_owner_only(tmp_path: Path) -> None:
@@ -30,9 +37,8 @@ async def test_the_list_is_on_disk_for_its_owner_only(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
-    head, body = read_file(path.read_bytes())
+    head, saved = read(path)
     assert (head["cursor"], head["etag"]) == ("2-0", None)
-    saved = read_table(body, lambda: 1_764_000_000.0)
     assert [(b.value, b.until_s) for b in saved.blocks()] == [
         ("203.0.113.9", FOREVER),
         ("192.0.2.1", epoch_s("2020-01-01T00:00:00.000Z")),
@@ -94,7 +100,7 @@ async def test_a_spoilt_snapshot_is_left_aside_and_replaced(
     assert not follower.has_list
     assert "is not used" in caplog.text
     await follow_on_disk(Script(listing("1-0")), path)
-    assert read_file(path.read_bytes())[0]["cursor"] == "1-0"
+    assert read(path)[0]["cursor"] == "1-0"
 
 
 async def test_a_snapshot_that_others_may_write_is_not_believed(
@@ -144,7 +150,7 @@ async def test_the_snapshot_has_a_place_of_its_own_for_each_bartizan(
     assert made.name.startswith("blocklist-")
 
 
-def test_a_table_comes_back_from_disk_as_it_was() -> None:
+def test_a_table_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
     captcha, throttle = DecisionType.CAPTCHA, DecisionType.THROTTLE
     blocks = [
         Block("00000000000000ab", "203.0.113.9", "10 failed logins", "auth_failures", FOREVER),
@@ -160,8 +166,9 @@ def test_a_table_comes_back_from_disk_as_it_was() -> None:
     table.fallback[throttle] = True
     table.add(Block("8", "192.0.2.1", "only here", None, 2e9))
     table.remove("192.0.2.1")
-    body = b"".join(write_table(copy_of(table)))
-    again = read_table(memoryview(body), lambda: 1e9)
+    path = tmp_path / "list"
+    Snapshot(path, "http://b.invalid", lambda: 1e9).save(Contents("1-0", None, copy_of(table)))
+    _, again = read(path)
     assert again.blocks() == table.blocks()
     assert again.allowlist() == table.allowlist()
     assert again.fallback == table.fallback

@@ -22,8 +22,12 @@ import bartizan_client as b
 blocks = [b.Block("1", "203.0.113.0/24", "", None, 9e9), b.Block("2", "FR", "", None, 9e9, b.Scope.COUNTRY)]
 table = b.BlockTable(blocks)
 assert table.is_blocked("203.0.113.9") and not table.is_blocked("203.0.114.9")
-from bartizan_client.snapshot_format import copy_of, read_table, write_table
-assert read_table(memoryview(b"".join(write_table(copy_of(table)))), lambda: 1.0).blocks() == table.blocks()
+from pathlib import Path
+from bartizan_client.snapshot import Contents, Snapshot
+from bartizan_client.snapshot_format import copy_of
+snapshot = Snapshot(Path("list.snapshot"), "http://x.invalid", lambda: 1.0)
+snapshot.save(Contents("1-0", None, copy_of(table)))
+assert snapshot.load().table.blocks() == table.blocks()
 b.BartizanWsgi(None, url="http://x.invalid", token="t", snapshot=None)
 b.BartizanMiddleware(None, url="http://x.invalid", token="t", snapshot=None)
 """
@@ -51,6 +55,6 @@ def test_every_module_loads(version: str, tmp_path: Path) -> None:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [python, "-W", "error", "-c", PROGRAM]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
