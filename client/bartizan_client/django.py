@@ -62,14 +62,14 @@ class BartizanMiddleware:
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         """Raises: ImproperlyConfigured naming what is wrong in the settings."""
+        from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+
         settings = _settings()
         self.get_response = get_response
         self.client = client()
         self._judge = Judge(settings, self.client, DjangoReader())
-        self._is_async = asyncio.iscoroutinefunction(get_response)
+        self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
-            from asgiref.sync import markcoroutinefunction
-
             markcoroutinefunction(self)
         else:
             settings.check_is_sync()

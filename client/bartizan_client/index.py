@@ -125,13 +125,17 @@ class Index:
     def put(self, network: Network, until_s: float, id: str = "", facts: Facts = NO_FACTS) -> None:
         """Add a network, or say something else about it."""
         version, number, prefix = network
-        row = self.row_of(network)
+        if prefix == BITS[version]:
+            text = address_text(version, number)
+            row = self._by_text.get(text)
+        else:
+            row = self.row_of(network)
         if row is not None:
             self.rows.change(row, until_s, id, facts)
             return
         row = self.rows.put(until_s, id, facts)
         if prefix == BITS[version]:
-            self._by_text[address_text(version, number)] = row
+            self._by_text[text] = row
             if version == 4:
                 return
         if version == 6 and prefix == 64 and number:

@@ -5,12 +5,14 @@ A row is a number. Rows that are freed are used again, so that a list which chan
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter
 from typing import NamedTuple
 
 ID_DIGITS = 16
 """An id of Bartizan's own, in hex; such ids are kept as numbers."""
+_PLAIN_ID = re.compile(r"[0-9a-f]{16}").fullmatch
 NO_ID = 0
 FREED = 1e300
 """The end of a row that is free: later than every real one, so that the earliest end is that of an entry."""
@@ -114,15 +116,10 @@ class Rows:
         self._free_numbers = [number for number in range(len(known)) if not uses[number]]
 
     def _id_number(self, row: int, id: str) -> int:
-        if len(id) == ID_DIGITS and id.isalnum():
-            try:
-                number = int(id, 16)
-            except ValueError:
-                pass
-            else:
-                if id == format(number, f"0{ID_DIGITS}x"):
-                    self._odd_ids.pop(row, None)
-                    return number
+        if _PLAIN_ID(id):
+            if self._odd_ids:
+                self._odd_ids.pop(row, None)
+            return int(id, 16)
         self._odd_ids[row] = id
         return NO_ID
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timezone
+from functools import lru_cache
 from sys import intern
 from typing import Any, NamedTuple
 
@@ -141,12 +142,11 @@ def read_fallback(document: Any) -> Fallback | None:
     return fallback
 
 
+@lru_cache(maxsize=1_024)
 def epoch_s(until: str | None) -> float:
-    """RFC 3339 as epoch seconds; FOREVER for None. Raises: ValueError where it is neither."""
+    """RFC 3339 as epoch seconds; FOREVER for None. Raises: ValueError where it is none."""
     if until is None:
         return FOREVER
-    if not isinstance(until, str):
-        raise ValueError(f"{until!r} is no time")
     moment = datetime.fromisoformat(until[:-1] + "+00:00" if until.endswith("Z") else until)
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
@@ -170,8 +170,11 @@ def _entry(item: dict[str, Any]) -> Any:
     """Each JSON object as it is read: a Block, an Allowed, or itself where it is none that we know."""
     if "until" not in item or not isinstance(item.get("value"), str):
         return item
+    until = item["until"]
+    if not (until is None or isinstance(until, str)):
+        return item
     try:
-        until_s = epoch_s(item["until"])
+        until_s = epoch_s(until)
     except (ValueError, OverflowError):
         return item
     if "id" not in item:
