@@ -13,6 +13,7 @@ NAMES = (
     "investigate",
     "replay",
     "lookup",
+    "blocklist_size",
     "client_lookup",
     "flood",
     "behaviour",
