@@ -14,6 +14,7 @@ NAMES = (
     "replay",
     "lookup",
     "blocklist_size",
+    "start",
     "client_lookup",
     "flood",
     "behaviour",

@@ -111,7 +111,7 @@ class Follower:
         stored_list = await self._source.snapshot(take)
         for entry in stored_list.allowed:
             table.allow(Allowed(entry.value, entry.until))
-        self._feed.load(stored_list.cursor, table)
+        await self._feed.replace(stored_list.cursor, table)
         self._is_loaded = True
         log.info(
             "blocklist_loaded",
