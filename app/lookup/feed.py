@@ -158,6 +158,12 @@ class Feed:
             self._answers[cursor] = body
         return body
 
+    def entries_since(self, position: tuple[int, int]) -> list[tuple[tuple[int, int], Change]] | None:
+        """Each change after a position with its own, oldest first; None where they are not known any more."""
+        if not self._floor <= position <= parse_cursor(self.cursor):
+            return None
+        return list(takewhile(lambda entry: entry[0] > position, reversed(self._ring)))[::-1]
+
     def _reset(self) -> bytes:
         return b'{"reset":true,' + self.whole_list("json")[1][1:]
 

@@ -43,7 +43,7 @@ def to_decision(stored: StoredDecision) -> Decision:
         *(stored.id, stored.value, stored.reason, stored.rule, stored.incident_id, created_at, until),
         *(stored.scope, stored.type, stored.origin.value),
     )
-    return make_decision(wire, stored.until, stored.created_at)
+    return make_decision(wire, stored.until, stored.created_at, stored.seen)
 
 
 def to_change(stored: StoredChange) -> Change | None:

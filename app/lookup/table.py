@@ -39,6 +39,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     rule: str | None = None
     created_at: int = 0
+    seen: str = ""
+    """Of an IPv6 network: the addresses inside that attacked, with a space in between."""
 
 
 class Allowed(msgspec.Struct, frozen=True, gc=False):

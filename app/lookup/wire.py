@@ -63,12 +63,12 @@ class Changes(msgspec.Struct, frozen=True):
     fallback: Mapping[DecisionType, Fallback]
 
 
-def make_decision(wire: WireDecision, until: int | None, created_at: int = 0) -> Decision:
+def make_decision(wire: WireDecision, until: int | None, created_at: int = 0, seen: str = "") -> Decision:
     """A decision for the table, encoded for the wire. Times are epoch milliseconds."""
     encoded = msgspec.Raw(msgspec.json.encode(wire))
     return Decision(
         *(wire.id, wire.value, until, encoded, wire.scope, wire.type, wire.origin),
-        *(wire.reason, wire.rule, created_at),
+        *(wire.reason, wire.rule, created_at, seen),
     )
 
 
