@@ -84,7 +84,7 @@ _decoder = msgspec.json.Decoder(list[Alert])
 
 
 def read_alerts(body: bytes) -> list[Alert]:
-    """The alerts of a body. Raises: RefusedError as upstream, 400 where it is no JSON, 500 where members are missing."""
+    """The alerts of a body. Raises: RefusedError as upstream: 400 for no JSON, 500 where members are missing."""
     try:
         alerts = _decoder.decode(body)
     except msgspec.ValidationError as error:

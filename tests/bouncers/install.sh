@@ -28,6 +28,12 @@ install_debian() {
         mkdir -p /etc/crowdsec
         echo '# none' > /etc/crowdsec/online_api_credentials.yaml
     fi
+    # Nor may the packages start what they install.
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
+        chmod +x /usr/sbin/policy-rc.d
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq >> "$log" 2>&1
     # Each by itself: where one cannot be had, the others are.

@@ -72,7 +72,9 @@ def test_a_person_blocks_lists_and_lifts_with_cscli(service: Service, api: Api, 
     assert {alert["source"]["value"] for alert in alerts} >= {"198.51.100.60", "198.51.100.64/28"}
     number = str(next(a["id"] for a in alerts if a["source"]["value"] == "198.51.100.60"))
     assert "198.51.100.60" in agent.cscli("alerts", "inspect", number, "-o", "json")
-    assert "1 decision(s) deleted" in agent.cscli("decisions", "delete", "--ip", "198.51.100.60", "-o", "human")
+    assert "1 decision(s) deleted" in agent.cscli(
+        "decisions", "delete", "--ip", "198.51.100.60", "-o", "human"
+    )
     assert eventually(lambda: not is_blocked(api, "198.51.100.60")) is not None
     assert "198.51.100.64/28" in agent.cscli("decisions", "list", "-o", "json")
 

@@ -1,7 +1,6 @@
 """crowdsec-firewall-bouncer, as Debian has it, in a network namespace of its own: what is in its nftables sets."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from real import SAID_S, Api, Firewall, eventually, firewall
