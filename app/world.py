@@ -108,6 +108,7 @@ class AppWorld:
         if age_s is not None:
             self.metrics.list_age.set(age_s)
         try:
+            self.metrics.bouncers.set(await self.bouncers.store.recent())
             self.metrics.messages_waiting.set(await self.actions.outbox.waiting())
             health = await self.actions.channel_health.all(self.actions.sender.channels)
             self.metrics.show_channels(health, await self.actions.dead_letters.counts(), self.now())

@@ -31,10 +31,10 @@ CAN: dict[str, frozenset[DecisionType]] = {
     "crowdsec-cloudflare-bouncer": _CHALLENGES,
     "crowdsec-cloudflare-worker-bouncer": _CHALLENGES,
     "caddy-cs-bouncer": frozenset({DecisionType.BAN, DecisionType.THROTTLE}),
-    "csphplapi_wordpress": _CHALLENGES,
-    "csphplapi_standalone": _CHALLENGES,
 }
 """The types of decision that a type of bouncer acts on. One that is not here gets everything, as it is stored."""
+PHP = "csphplapi_"
+"""How the types of all bouncers in PHP begin (WordPress, Magento, standalone); they show captchas."""
 DROPS_RANGES = frozenset({"crowdsec-firewall-bouncer"})
 """In nftables mode it puts a range's first address into its set and drops the rest.
 Source: cs-firewall-bouncer, pkg/nftables."""
@@ -60,7 +60,8 @@ class Bouncer:
     @property
     def can(self) -> frozenset[DecisionType]:
         """The types of decision that it acts on."""
-        return CAN.get(self.type.lower(), _EVERY)
+        kind = self.type.lower()
+        return _CHALLENGES if kind.startswith(PHP) else CAN.get(kind, _EVERY)
 
     @property
     def drops_ranges(self) -> bool:

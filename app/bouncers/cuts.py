@@ -19,6 +19,11 @@ class Cuts:
             self._levels.setdefault((version, shift), set()).add(number >> shift)
         self._inside: dict[tuple[int, int], dict[int, list[tuple[int, int]]]] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is cut out of anything."""
+        return not self._allowed
+
     def is_covered(self, network: Network) -> bool:
         """Whether the whole of it is allowed."""
         version, number, shift = network

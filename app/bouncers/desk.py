@@ -82,7 +82,7 @@ class BouncerDesk:
         elif wanted.value is not None:
             found = self.ledger.of_value(wanted.value)
         else:
-            return _page(strongest_first(await everything(self.ledger, offering, now, dedup=False)), wanted)
+            return _page((await everything(self.ledger, offering, now, dedup=False))[::-1], wanted)
         offers = [offer for d in found if is_in_force(d, now) for offer in offering.offers(d)]
         return _page(strongest_first(offers), wanted)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from actions.blocks.subjects import ADDRESSES, Scope
+from actions.blocks.subjects import ADDRESSES, Scope, key_of
 from app.bouncers.bouncer import Bouncer
 from app.bouncers.cuts import Cuts, overlaps, spelled
 from app.bouncers.filters import Wanted
@@ -89,6 +89,7 @@ class Offering:
         drops_ranges = bouncer.drops_ranges if wanted.expand is None else wanted.expand
         self.expands = stream and drops_ranges
         """Whether small ranges, and addresses seen in wide ones, come as single addresses."""
+        self._is_plain = cuts.is_empty and wanted.network is None and wanted.value is None
 
     def type_of(self, decision: Decision) -> DecisionType | None:
         """As which type it is offered; None where it is left out, or not asked for."""
@@ -106,6 +107,9 @@ class Offering:
         """What is offered of one decision, whether it is in force or not."""
         kind = self.type_of(decision)
         if kind is None:
+            return
+        if self._is_plain and (decision.scope is Scope.IP or not self.expands):
+            yield Offer(decision.scope, decision.value, kind, decision)
             return
         if decision.scope not in ADDRESSES:
             if self._is_asked_for(decision.value, None):
@@ -188,13 +192,19 @@ def strongest_last(offers: list[Offer]) -> list[Offer]:
 
 def deduplicated(offers: Iterable[Offer]) -> Iterator[Offer]:
     """Of one key and type the one that lasts the longest."""
-    found: dict[tuple[Scope, str, DecisionType], Offer] = {}
+    found: dict[DecisionType, dict[str, Offer]] = {kind: {} for kind in DecisionType}
     for offer in offers:
-        same = (offer.scope, offer.value, offer.type)
-        other = found.get(same)
-        if other is None or _end(offer) > _end(other):
-            found[same] = offer
-    yield from found.values()
+        keep_longest(found[offer.type], offer)
+    for kept in found.values():
+        yield from kept.values()
+
+
+def keep_longest(found: dict[str, Offer], offer: Offer) -> None:
+    """Takes an offer among those of its type where no longer one of its key is there."""
+    key = key_of(offer.scope, offer.value)
+    other = found.get(key)
+    if other is None or _end(offer) > _end(other):
+        found[key] = offer
 
 
 def _rank(offer: Offer) -> tuple[int, float]:

@@ -15,7 +15,7 @@ from app.bouncers.ledger import CHUNK
 from app.bouncers.machine import machine_of
 from app.bouncers.store import LIVE
 from app.bouncers.usage import UsageError, read_usage, sums_of
-from app.bouncers.wire import JSON, as_delta, as_list, in_pieces
+from app.bouncers.wire import JSON, as_delta, as_list, in_pieces, list_in_pieces
 from app.world import AppWorld
 
 router = APIRouter(prefix="/v1", route_class=CrowdSecRoute, include_in_schema=False)
@@ -50,8 +50,10 @@ async def decisions(request: Request) -> Response:
         return Response(media_type=JSON)
     desk, wanted = _desk(request), _wanted(request)
     offers = await desk.decisions(bouncer, wanted)
-    noted = BackgroundTask(desk.note_seen, bouncer, LIVE)
-    return Response(as_list(offers, request.app.state.world.now()), media_type=JSON, background=noted)
+    noted, now = BackgroundTask(desk.note_seen, bouncer, LIVE), request.app.state.world.now()
+    if len(offers) > CHUNK:
+        return StreamingResponse(list_in_pieces(offers, now), media_type=JSON, background=noted)
+    return Response(as_list(offers, now), media_type=JSON, background=noted)
 
 
 @router.api_route("/decisions/stream", methods=["GET", "HEAD"])

@@ -17,6 +17,7 @@ from app.bouncers.bouncer import Bouncer
 from app.bouncers.usage import Sums
 
 KEPT_MS = 30 * DAY_MS
+RECENT_MS = 5 * 60_000
 MOST_BOUNCERS = 1000
 MOST_SUMS = 200
 """Of one bouncer: its origins times its remediations, and what else it puts into labels."""
@@ -129,6 +130,11 @@ class BouncerStore:
                         pipe.hset(key, name, str(sums.levels[name]))
                 pipe.pexpire(key, KEPT_MS)
                 await pipe.execute()
+
+    async def recent(self) -> int:
+        """How many asked within the last five minutes."""
+        with storage_errors("counting the bouncers"):
+            return int(await self._redis.zcount(bouncers_key(), self._now() - RECENT_MS, "+inf"))
 
     async def all(self) -> list[Row]:
         """Every bouncer that asked in the last 30 days, in order of id."""

@@ -10,24 +10,28 @@ import asyncio
 from actions.blocks.subjects import Scope
 from app.bouncers.cuts import spelled
 from app.bouncers.ledger import CHUNK, Event, Ledger, Network
-from app.bouncers.offers import Offer, Offering, deduplicated, is_in_force, strongest_last
+from app.bouncers.offers import Offer, Offering, deduplicated, is_in_force, keep_longest, strongest_last
 from app.lookup.table import Decision, parse_network
+from detectors.finding import DecisionType
 
 Key = tuple[Scope, str]
 
 
 async def everything(ledger: Ledger, offering: Offering, now: int, *, dedup: bool = True) -> list[Offer]:
-    """All that is offered now, the strongest last."""
-    offers: list[Offer] = []
+    """All that is offered now, the strongest last. Other work gets its turn meanwhile."""
+    weakest_first = sorted(DecisionType, key=lambda kind: kind.strength)
+    best: dict[DecisionType, dict[str, Offer]] = {kind: {} for kind in weakest_first}
+    every: dict[DecisionType, list[Offer]] = {kind: [] for kind in weakest_first}
     for number, decision in enumerate(ledger.all(), 1):
         if is_in_force(decision, now):
-            offers.extend(offering.offers(decision))
+            for offer in offering.offers(decision):
+                if dedup:
+                    keep_longest(best[offer.type], offer)
+                else:
+                    every[offer.type].append(offer)
         if number % CHUNK == 0:
             await asyncio.sleep(0)
-    if dedup:
-        offers = list(deduplicated(offers))
-        await asyncio.sleep(0)
-    return strongest_last(offers)
+    return [offer for kind in weakest_first for offer in (*every[kind], *best[kind].values())]
 
 
 class Delta:

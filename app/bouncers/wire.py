@@ -52,6 +52,14 @@ def as_list(offers: list[Offer], now: int) -> bytes:
     return _encode([item_of(offer, now) for offer in offers]) if offers else NOTHING
 
 
+async def list_in_pieces(offers: list[Offer], now: int) -> AsyncIterator[bytes]:
+    """The same in pieces, with other work in between; of a list that is not empty."""
+    yield b"["
+    async for piece in _items(offers, now, is_gone=False):
+        yield piece
+    yield b"]"
+
+
 def as_delta(new: list[Offer], deleted: list[Offer], now: int) -> bytes:
     """The answer of `/v1/decisions/stream`, whole."""
     added = _encode([item_of(offer, now) for offer in new])

@@ -1,13 +1,16 @@
 """`GET /v1/decisions/stream`: everything at the start, then what came and went, for each bouncer by itself."""
 
+import asyncio
 import random
 
 import pytest
 from bouncing import ALICE, FIREWALL, HOUR_MS, LOOKUP, NGINX, Bench
 
 from actions.blocks.block import Origin
+from app.bouncers.cuts import spelled
 from app.bouncers.desk import BouncerDesk
 from app.bouncers.durations import FOR_GOOD_MS, parse_go_duration
+from app.bouncers.ledger import CHUNK
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
 from app.lookup.wire import WireDecision, make_decision
@@ -301,3 +304,31 @@ async def random_step(bench: Bench, chance: random.Random, values: list[str]) ->
             await bench.follow()
         case "restart":
             await another_process(bench)
+
+
+async def test_a_long_list_comes_in_pieces_and_leaves_the_loop_to_others(bench: Bench):
+    """100,000 decisions: the same items as ever, each once, and other work gets its turn all the while."""
+    number = 100_000
+    table = bench.world.feed.table
+    for n in range(number):
+        wire = WireDecision(
+            f"{n:016x}", spelled((4, 0x14000000 + n, 0)), "r", "auth_failures", None, "then", None
+        )
+        table.add(make_decision(wire, bench.clock[0] + HOUR_MS))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    task = asyncio.create_task(others())
+    answer = await bench.get("/v1/decisions/stream?startup=true", FIREWALL)
+    whole = await bench.get("/v1/decisions", FIREWALL)
+    task.cancel()
+    assert len({item["value"] for item in answer.json()["new"]}) == number
+    assert answer.json()["deleted"] == []
+    assert len({item["id"] for item in whole.json()}) == number
+    assert turns > 4 * number / CHUNK
+    assert await bench.pull(FIREWALL) == ([], [])
