@@ -38,6 +38,7 @@ async def run(finding: Finding, incident: Incident, world: World) -> None:
         rule=finding.rule,
         incident_id=incident.id,
         finding_id=finding.id,
+        type=finding.block_type,
         propose=finding.mode == Mode.PROPOSE,
     )
     result = await world.blocklist.block(request)

@@ -163,4 +163,5 @@ def _key_of(finding: Finding) -> Hashable:
         finding.window_ms,
         finding.duration_ms,
         finding.max_duration_ms,
+        finding.block_type,
     )

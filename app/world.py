@@ -113,6 +113,7 @@ class AppWorld:
         )
         if self.history is not None:
             self.history.take_engine(self.engine, site_of(policy))
+        self.feed.fallback = policy.enforcement.fallback
         blocklist = self.actions.blocklist
         blocklist.never_block = never_block(policy, self.settings)
         blocklist.brake_limit = policy.brake_blocks
@@ -169,6 +170,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     plan_maintenance(policy, actions)
     actions.take_routes(routes_of(policy, channels), policy.delivery, channels)
     feed = Feed(now)
+    feed.fallback = policy.enforcement.fallback
     windows = Windows(redis, shards=settings.shards, on_reset=windows_reset(metrics))
     engine = make_engine(policy, settings, windows, metrics, actions.geo, journal)
     if history is not None:

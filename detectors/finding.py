@@ -41,6 +41,22 @@ class Action(enum.StrEnum):
     CREATE_INCIDENT_IMMEDIATE = "create_incident_immediate"
 
 
+class DecisionType(enum.StrEnum):
+    """What becomes of a blocked client, strongest first. Source of the names: CrowdSec's decision types."""
+
+    BAN = "ban"
+    CAPTCHA = "captcha"
+    THROTTLE = "throttle"
+
+    @property
+    def strength(self) -> int:
+        """The strongest decision about a client is the one that counts."""
+        return _STRENGTHS[self]
+
+
+_STRENGTHS = {DecisionType.BAN: 3, DecisionType.CAPTCHA: 2, DecisionType.THROTTLE: 1}
+
+
 TELLING = frozenset({Action.ALERT_ADMIN, Action.CREATE_INCIDENT, Action.CREATE_INCIDENT_IMMEDIATE})
 """The actions that tell people; the others work quietly, and their incident shows what they did. Whoever was told that
 it began is told that it is over."""
@@ -129,6 +145,8 @@ class Finding(msgspec.Struct, frozen=True):
     """Percentile rules: the percentile found, in milliseconds."""
     recovered: bool = False
     """That the subject, which had crossed the threshold, is well again: of findings before, not of one more."""
+    block_type: DecisionType = DecisionType.BAN
+    """What block_ip makes."""
     shared_users: int = 0
     """How many different users lately got in from this address, where they are so many that it is shared (an office,
     a carrier): such an address is not blocked. 0: it is nobody's but the attacker's, as far as the logs tell."""

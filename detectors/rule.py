@@ -5,7 +5,7 @@ import enum
 import msgspec
 
 from detectors.conditions import Condition
-from detectors.finding import Action, Mode, Severity, SubjectKind
+from detectors.finding import Action, DecisionType, Mode, Severity, SubjectKind
 
 
 class Kind(enum.StrEnum):
@@ -85,5 +85,7 @@ class Rule(msgspec.Struct, frozen=True, cache_hash=True):
     """ATT&CK, OWASP and CWE ids; for the built-in rules those of the detector's guide."""
     phrase: str = ""
     """The beginning of a finding's sentence, of the detector's guide; see sentence.py."""
+    block_type: DecisionType = DecisionType.BAN
+    """What block_ip makes."""
     duration_ms: int = 4 * 3_600_000
     max_duration_ms: int = 7 * 86_400_000

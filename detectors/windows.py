@@ -72,6 +72,7 @@ class Meta(msgspec.Struct, frozen=True):
     mode: str
     duration_ms: int
     max_duration_ms: int
+    block_type: str
     references: tuple[str, ...] = ()
     phrase: str = ""
 
@@ -280,6 +281,7 @@ def _meta_of_rule(rule: Rule) -> str:
         mode=rule.mode.value,
         duration_ms=rule.duration_ms,
         max_duration_ms=rule.max_duration_ms,
+        block_type=rule.block_type.value,
         references=rule.references,
         phrase=phrase_of(rule),
     )

@@ -37,10 +37,15 @@ class Allowlist:
         found = [e for _, e in self._entries if e.until is None or e.until > now]
         return sorted(found, key=lambda e: (e.created_at, e.value))
 
-    async def covering(self, network: Network) -> tuple[str, AllowEntry | None]:
-        """The version looked at, and the entry that holds the whole network, or None. Raises: StorageError."""
+    async def covering(self, network: Network | None) -> tuple[str, AllowEntry | None]:
+        """The version looked at, and the entry that holds the whole network, or None; None holds what is no network.
+
+        Raises: StorageError.
+        """
         if self._version is None:
             await self.refresh()
+        if network is None:
+            return self._version or "0", None
         now = self._now()
         for allowed, entry in self._entries:
             if (entry.until is None or entry.until > now) and holds(allowed, network):

@@ -4,6 +4,11 @@ import enum
 
 import msgspec
 
+from actions.blocks.subjects import Scope, key_of, scope_of
+from detectors.finding import DecisionType
+
+__all__ = ["DecisionType", "Scope"]
+
 
 class Origin(enum.StrEnum):
     """Where a block comes from."""
@@ -63,7 +68,22 @@ class Decision(msgspec.Struct, frozen=True):
     created_at: int
     until: int | None
     origin: Origin = Origin.RULE
-    type: str = "ban"
+    type: DecisionType = DecisionType.BAN
+    scope: Scope = Scope.IP
+
+    def __post_init__(self) -> None:
+        _set_scope(self)
+
+    @property
+    def key(self) -> str:
+        """Its field in the hash of the blocks in force."""
+        return key_of(self.scope, self.value)
+
+
+def _set_scope(stored: "Decision | Block") -> None:
+    """Rows of before there were scopes name none, and a caller need not tell an address from a network."""
+    if stored.scope is Scope.IP and scope_of(stored.value) is not Scope.IP:
+        msgspec.structs.force_setattr(stored, "scope", scope_of(stored.value))
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +91,9 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     value: str
-    """Canonical: `203.0.113.9`, `203.0.113.0/24`, `2001:db8::1`, `2001:db8:1:2::/64`."""
-    type: str = "ban"
+    """Canonical: `203.0.113.9`, `203.0.113.0/24`, `2001:db8:1:2::/64`; of other scopes `FR`, `64500`, `alice`."""
+    scope: Scope = Scope.IP
+    type: DecisionType = DecisionType.BAN
     origin: Origin
     rule: str | None = None
     reason: str
@@ -92,6 +113,14 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     """The reason of the last change by a person."""
 
+    def __post_init__(self) -> None:
+        _set_scope(self)
+
+    @property
+    def key(self) -> str:
+        """What all that is kept about its value is kept under."""
+        return key_of(self.scope, self.value)
+
     def decision(self) -> Decision:
         """The part that enforcement needs."""
         return Decision(
@@ -104,6 +133,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
             until=self.until,
             origin=self.origin,
             type=self.type,
+            scope=self.scope,
         )
 
 
@@ -113,7 +143,10 @@ class BlockRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     """For a finding derived from the finding's id, see block_ip.py; for a person `new_block_id()`."""
     value: str
-    """An address or network in any readable spelling."""
+    """In any readable spelling."""
+    scope: Scope | None = None
+    """None: an address or network."""
+    type: DecisionType = DecisionType.BAN
     origin: Origin
     reason: str
     duration_ms: int | None

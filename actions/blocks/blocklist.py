@@ -38,13 +38,12 @@ from actions.blocks.keys import (
 from actions.blocks.networks import (
     Network,
     around,
-    canonical,
     holds,
     is_too_wide,
     network_of,
-    spelled,
     vicinity,
 )
+from actions.blocks.subjects import ADDRESSES, Scope, canonical_subject, key_of
 from actions.errors import UnknownError
 from actions.storage import Client, cursor_of, load_script, member_of, storage_errors, text_of
 from detectors.errors import StorageError
@@ -99,19 +98,19 @@ class Blocklist:
 
         Without an actor it is a rule's block: unreviewed, under the brake, and stopped by any block around it.
         With one it is a person's: audited, exempt from the brake, stopped only by a block of the same value.
-        Raises: ValueError where the value is no address or network; StorageError.
+        A stronger block takes the place of a weaker one of the same value.
+        Raises: ValueError where the value is none of its scope; StorageError.
         """
-        network = network_of(request.value)
-        entry = self.never_block(network)
-        if entry is None and is_too_wide(network) and not request.force:
-            entry = f"a /{network.prefixlen} needs force"
+        scope, value = canonical_subject(request.scope, request.value)
+        network = network_of(value) if scope in ADDRESSES else None
+        entry = None if network is None else self._forbidden(network, request)
         if entry is not None:
             return BlockResult(Outcome.REFUSED, entry=entry)
         for _ in range(8):
             version, allowed = await self._allowlist.covering(network)
             if allowed is not None:
                 return BlockResult(Outcome.REFUSED, entry=f"allowlist {allowed.value} ({allowed.note})")
-            outcome, detail = await self._call_make(request, network, version, actor)
+            outcome, detail = await self._call_make(request, scope, value, version, actor)
             if outcome == "stale":
                 await self._allowlist.refresh()
             elif outcome == "overdue":
@@ -120,13 +119,22 @@ class Blocklist:
                 return await self._result(outcome, detail)
         raise StorageError("blocking failed: the lists keep changing")
 
+    def _forbidden(self, network: Network, request: BlockRequest) -> str | None:
+        entry = self.never_block(network)
+        if entry is None and is_too_wide(network) and not request.force:
+            entry = f"a /{network.prefixlen} needs force"
+        return entry
+
     async def _call_make(
-        self, request: BlockRequest, network: Network, version: str, actor: Actor | None
+        self, request: BlockRequest, scope: Scope, value: str, version: str, actor: Actor | None
     ) -> tuple[str, bytes]:
-        now, value, rule = self._now(), spelled(network), request.rule or ""
+        now, key, rule = self._now(), key_of(scope, value), request.rule or ""
+        is_alone = actor is not None or scope not in ADDRESSES
         block = Block(
             id=request.id,
             value=value,
+            scope=scope,
+            type=request.type,
             origin=request.origin,
             rule=request.rule,
             reason=request.reason,
@@ -144,15 +152,16 @@ class Blocklist:
             blocks_key("active"),
             blocks_key("until"),
             blocks_key("index"),
-            blocks_key("history", value),
-            blocks_key("strikes", value),
+            blocks_key("history", key),
+            blocks_key("strikes", key),
             blocks_key("brake", rule),
             blocks_key("braked", rule),
-            blocks_key("spare", rule, value),
+            blocks_key("spare", rule, key),
             changes_key(),
             allowlist_version_key(),
             audit_key(),
             blocks_key("proposed"),
+            blocks_key("ended"),
         ]
         args: list[Any] = [
             now,
@@ -171,8 +180,8 @@ class Blocklist:
             index_member(now, request.id),
             actor.role if actor else "",
             AUDIT_MAXLEN,
-            vicinity(value) if ":" in value else value,
-            *([value] if actor else around(network)),
+            vicinity(value) if scope in ADDRESSES and ":" in value else key,
+            *([key] if is_alone else around(network_of(value))),
         ]
         with storage_errors("blocking"):
             outcome, detail = await self._make(keys=keys, args=args)
@@ -202,9 +211,13 @@ class Blocklist:
         return found
 
     async def find_active(self, value: str) -> Block | None:
-        """The block in force of exactly this value, or None. Raises: ValueError, StorageError."""
+        """The block in force of exactly this value (`Country:FR` of other scopes), or None.
+
+        Raises: ValueError, StorageError.
+        """
+        key = key_of(*canonical_subject(None, value))
         with storage_errors("reading a block"):
-            row = await self._redis.hget(blocks_key("active"), canonical(value))
+            row = await self._redis.hget(blocks_key("active"), key)
         if row is None:
             return None
         decision = decode_decision(row)
@@ -230,7 +243,8 @@ class Blocklist:
     async def history(self, value: str, limit: int = HISTORY_LENGTH) -> list[Block]:
         """Earlier and present blocks of exactly this value, newest first. Raises: ValueError, StorageError."""
         with storage_errors("reading blocks"):
-            ids = await self._redis.lrange(blocks_key("history", canonical(value)), 0, limit - 1)
+            key = key_of(*canonical_subject(None, value))
+            ids = await self._redis.lrange(blocks_key("history", key), 0, limit - 1)
         return await self.blocks_of([text_of(i) for i in ids])
 
     async def blocks_of(self, ids: list[str]) -> list[Block]:
@@ -323,7 +337,7 @@ def _fits(block: Block, wanted: BlockFilter, contained: Network | None) -> bool:
         and (wanted.review is None or block.review == wanted.review)
         and (wanted.rule is None or block.rule == wanted.rule)
         and (wanted.origin is None or block.origin == wanted.origin)
-        and (wanted.value is None or block.value == wanted.value)
+        and (wanted.value is None or wanted.value in (block.value, block.key))
         and (wanted.since is None or block.created_at >= wanted.since)
-        and (contained is None or holds(network_of(block.value), contained))
+        and (contained is None or (block.scope in ADDRESSES and holds(network_of(block.value), contained)))
     )

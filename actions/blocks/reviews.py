@@ -20,6 +20,7 @@ from actions.blocks.keys import (
     index_member,
 )
 from actions.blocks.networks import holds, network_of
+from actions.blocks.subjects import ADDRESSES, is_address_key
 from actions.blocks.traces import stage_trace
 from actions.errors import ConflictError, RefusedError, UnknownError
 from actions.incidents.timeline import Timeline
@@ -197,7 +198,8 @@ class Reviews:
         with storage_errors("reading the blocklist"):
             async for page in pages_of_hash(self._redis, blocks_key("active")):
                 for blocked, row in page.items():
-                    if holds(network, network_of(blocked.decode())):
+                    key = blocked.decode()
+                    if is_address_key(key) and holds(network, network_of(key)):
                         found[decode_decision(row).id] = None
         return list(found)
 
@@ -238,8 +240,8 @@ class Reviews:
 
     async def _check_room(self, pipe: Pipeline, block: Block) -> None:
         """Whether this block may come into force: nothing protects the value and no other block holds it."""
-        network = network_of(block.value)
-        entry = self._blocklist.never_block(network)
+        network = network_of(block.value) if block.scope in ADDRESSES else None
+        entry = None if network is None else self._blocklist.never_block(network)
         await self._allowlist.refresh()
         _, allowed = await self._allowlist.covering(network)
         if allowed is not None:
@@ -247,7 +249,7 @@ class Reviews:
         if entry is not None:
             raise RefusedError(block.value, entry)
         await pipe.watch(blocks_key("active"))
-        row = await pipe.hget(blocks_key("active"), block.value)
+        row = await pipe.hget(blocks_key("active"), block.key)
         if row is not None:
             raise ConflictError(f"{block.value} is blocked already by {decode_decision(row).id}")
 
@@ -256,7 +258,7 @@ class Reviews:
         step = (old.review == Review.REJECTED) - (new.review == Review.REJECTED)
         if step == 0:
             return 0
-        key = blocks_key("strikes", old.value)
+        key = blocks_key("strikes", old.key)
         await pipe.watch(key)
         known = await pipe.get(key)
         return step if known is not None and int(known) + step >= 0 else 0
@@ -277,23 +279,23 @@ class Reviews:
         if is_open:
             pipe.zrem(blocks_key("ended"), member)
         if old.status == BlockStatus.PROPOSED and new.status != BlockStatus.PROPOSED:
-            pipe.hdel(blocks_key("proposed"), new.value)
+            pipe.hdel(blocks_key("proposed"), new.key)
         if new.status == BlockStatus.PROPOSED and old.status != BlockStatus.PROPOSED:
-            pipe.hset(blocks_key("proposed"), new.value, new.id)
+            pipe.hset(blocks_key("proposed"), new.key, new.id)
         is_news = old.status != BlockStatus.ACTIVE or old.decision() != new.decision()
         if new.status == BlockStatus.ACTIVE and is_news:
-            pipe.hset(blocks_key("active"), new.value, _encode(new.decision()))
+            pipe.hset(blocks_key("active"), new.key, _encode(new.decision()))
             _stage_change(pipe, "add", new, "approved" if old.status == BlockStatus.PROPOSED else "changed")
         elif old.status == BlockStatus.ACTIVE and new.status != BlockStatus.ACTIVE:
-            pipe.hdel(blocks_key("active"), new.value)
+            pipe.hdel(blocks_key("active"), new.key)
             _stage_change(pipe, "remove", new, new.status.value)
 
     def _stage_verdict(self, pipe: Pipeline, old: Block, new: Block, strikes: int) -> None:
         if strikes:
-            pipe.incrby(blocks_key("strikes", new.value), strikes)
+            pipe.incrby(blocks_key("strikes", new.key), strikes)
         if new.rule is None:
             return
-        spare = blocks_key("spare", new.rule, new.value)
+        spare = blocks_key("spare", new.rule, new.key)
         if new.review == Review.REJECTED and old.review != Review.REJECTED:
             pipe.set(spare, self._now() + self.grace_ms, px=self.grace_ms)
             pipe.hincrby(blocks_key("false_positives"), new.rule, 1)

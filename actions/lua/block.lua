@@ -1,7 +1,7 @@
 -- Makes one block, once, with everything that hangs on it.
 --
 -- KEYS[1]  string  the block's item                     TTL: its end + ARGV[10]; none when permanent
--- KEYS[2]  hash    active: value -> decision JSON
+-- KEYS[2]  hash    active: key of the value -> decision JSON
 -- KEYS[3]  zset    until: id by end (ms)
 -- KEYS[4]  zset    index: "created_at:id", all scores 0
 -- KEYS[5]  list    history of the value, newest first   TTL: ARGV[11]
@@ -12,7 +12,9 @@
 -- KEYS[10] stream  changes
 -- KEYS[11] string  version of the allowlist
 -- KEYS[12] stream  audit
--- KEYS[13] hash    proposed: value -> id
+-- KEYS[13] hash    proposed: key of the value -> id
+-- KEYS[14] zset    ended: index members by end of keeping (ms)
+-- The item of a weaker block whose place this one takes stands beside KEYS[1].
 --
 -- ARGV[1]  now, ms                      ARGV[2]  the item, JSON, without strikes and until
 -- ARGV[3]  the event's time, ms         ARGV[4]  duration of a first block, ms; 0 is permanent
@@ -24,13 +26,16 @@
 -- ARGV[13] length of changes            ARGV[14] the index member
 -- ARGV[15] role of the person who acts, "" for a rule      ARGV[16] length of the audit trail
 -- ARGV[17] what the brake counts: the value, of IPv6 its /48
--- ARGV[18...] the value's spelling, and the networks around it that count as "blocked already"
+-- ARGV[18...] the key of the value, and the networks around it that count as "blocked already"
+--
+-- A block of a weaker type is no "blocked already"; where it has the same value, it is lifted.
 --
 -- Returns {outcome, JSON or ""}: created | exists (item) | already_blocked (decision) | already_proposed (id)
 -- | too_late | braked ("first" or "") | spared | stale (the allowlist changed: look again)
 -- | overdue (the value's block is over but not yet swept: sweep, then again).
 
 local now = tonumber(ARGV[1])
+local STRENGTH = {ban = 3, captcha = 2, throttle = 1}
 
 local known = redis.call('GET', KEYS[1])
 if known then
@@ -41,6 +46,8 @@ if (redis.call('GET', KEYS[11]) or '0') ~= ARGV[8] then
 end
 
 local block = cjson.decode(ARGV[2])
+local key = ARGV[18]
+local weaker = nil
 local wanted = {}
 for i = 18, #ARGV do
   wanted[#wanted + 1] = ARGV[i]
@@ -50,15 +57,19 @@ for i = 1, #found do
   if found[i] then
     local other = cjson.decode(found[i])
     if other['until'] == cjson.null or other['until'] > now then
-      return {'already_blocked', found[i]}
-    end
-    if i == 1 then
+      if STRENGTH[other.type or 'ban'] >= STRENGTH[block.type] then
+        return {'already_blocked', found[i]}
+      end
+      if i == 1 and block.status ~= 'proposed' then
+        weaker = other
+      end
+    elseif i == 1 then
       return {'overdue', ''}
     end
   end
 end
 if block.status == 'proposed' then
-  local waiting = redis.call('HGET', KEYS[13], block.value)
+  local waiting = redis.call('HGET', KEYS[13], key)
   if waiting then
     return {'already_proposed', waiting}
   end
@@ -113,15 +124,32 @@ redis.call('LPUSH', KEYS[5], block.id)
 redis.call('LTRIM', KEYS[5], 0, tonumber(ARGV[12]) - 1)
 redis.call('PEXPIRE', KEYS[5], ARGV[11])
 
+if weaker then
+  local place = string.match(KEYS[1], '^(.*:)[^:]*$') .. weaker.id
+  local old = redis.call('GET', place)
+  if old then
+    old = cjson.decode(old)
+    old.status = 'lifted'
+    old.changed_at = now
+    old.changed_by = block.actor
+    old.note = 'a ' .. block.type .. ' took its place: ' .. block.id
+    redis.call('SET', place, cjson.encode(old), 'PX', ARGV[10])
+    redis.call('ZREM', KEYS[3], weaker.id)
+    redis.call('ZADD', KEYS[14], now + tonumber(ARGV[10]), string.format('%013d:%s', old.created_at, old.id))
+  end
+  redis.call('XADD', KEYS[10], 'MAXLEN', '~', ARGV[13], '*',
+    'op', 'remove', 'decision', redis.call('HGET', KEYS[2], key), 'reason', 'replaced')
+end
+
 if block.status == 'proposed' then
-  redis.call('HSET', KEYS[13], block.value, block.id)
+  redis.call('HSET', KEYS[13], key, block.id)
 else
   local decision = cjson.encode({
-    id = block.id, value = block.value, type = block.type, origin = block.origin, rule = block.rule,
+    id = block.id, value = block.value, scope = block.scope, type = block.type, origin = block.origin, rule = block.rule,
     reason = block.reason, incident_id = block.incident_id, created_at = block.created_at,
     ['until'] = block['until'],
   })
-  redis.call('HSET', KEYS[2], block.value, decision)
+  redis.call('HSET', KEYS[2], key, decision)
   redis.call('XADD', KEYS[10], 'MAXLEN', '~', ARGV[13], '*', 'op', 'add', 'decision', decision, 'reason', 'blocked')
 end
 if ARGV[15] ~= '' then

@@ -1,8 +1,8 @@
 -- Ends the blocks and proposals whose time is over. Safe to run from several processes at once.
 --
--- KEYS[1] hash    active: value -> decision JSON
+-- KEYS[1] hash    active: key of the value -> decision JSON
 -- KEYS[2] zset    until: id by end (ms)
--- KEYS[3] hash    proposed: value -> id
+-- KEYS[3] hash    proposed: key of the value -> id
 -- KEYS[4] stream  changes
 -- KEYS[5] zset    ended: index members by end of keeping (ms)
 -- KEYS[6...] string  the items, one per id in ARGV[4...]   TTL: ARGV[2]
@@ -13,6 +13,14 @@
 -- Returns how many were ended.
 
 local now = tonumber(ARGV[1])
+
+local function key_of(block)
+  local scope = block.scope
+  if scope == 'Country' or scope == 'AS' or scope == 'User' then
+    return scope .. ':' .. block.value
+  end
+  return block.value
+end
 local ended = 0
 for i = 6, #KEYS do
   local id = ARGV[4 + (i - 6) * 2]
@@ -23,15 +31,16 @@ for i = 6, #KEYS do
     local item = redis.call('GET', KEYS[i])
     if item then
       local block = cjson.decode(item)
+      local key = key_of(block)
       if block.status == 'active' then
-        local decision = redis.call('HGET', KEYS[1], block.value)
+        local decision = redis.call('HGET', KEYS[1], key)
         if decision and cjson.decode(decision).id == id then
-          redis.call('HDEL', KEYS[1], block.value)
+          redis.call('HDEL', KEYS[1], key)
           redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[3], '*',
             'op', 'remove', 'decision', decision, 'reason', 'expired')
         end
-      elseif redis.call('HGET', KEYS[3], block.value) == id then
-        redis.call('HDEL', KEYS[3], block.value)
+      elseif redis.call('HGET', KEYS[3], key) == id then
+        redis.call('HDEL', KEYS[3], key)
       end
       block.status = 'expired'
       block.changed_at = now

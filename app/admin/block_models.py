@@ -3,10 +3,11 @@
 from typing import Annotated, Literal
 
 import msgspec
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from actions.blocks.block import Block, BlockStatus, Origin, Review
 from actions.blocks.reviews import allowed_actions
+from actions.blocks.subjects import LONGEST_USER, Scope
 from app.admin.incident_models import EvidenceModel, IncidentModel
 from app.admin.models import (
     MOST_AT_ONCE,
@@ -21,6 +22,7 @@ from app.admin.models import (
     Value,
     duration_ms,
 )
+from detectors.finding import DecisionType
 from detectors.timestamps import parse_time
 
 
@@ -29,7 +31,8 @@ class BlockModel(Output):
 
     id: str
     value: str
-    type: str
+    scope: Scope
+    type: DecisionType
     origin: Origin
     rule: str | None
     reason: str
@@ -75,9 +78,11 @@ class BlockWhyModel(BlockModel):
 
 
 class BlockInput(Input):
-    """An address or CIDR to block."""
+    """What to block: an address or CIDR, or where a scope says so a country, an autonomous system, a user."""
 
-    value: Value
+    value: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_USER)]
+    scope: Scope | None = None
+    type: DecisionType = DecisionType.BAN
     duration: Duration = "4h"
     """`30m`, `4h`, `7d` or `permanent`."""
     reason: Reason

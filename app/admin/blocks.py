@@ -17,6 +17,7 @@ from actions.blocks.block import (
 )
 from actions.blocks.blocklist import new_block_id
 from actions.blocks.networks import holds, network_of
+from actions.blocks.subjects import ADDRESSES, canonical_subject
 from actions.errors import ConflictError, RefusedError, UnknownError
 from actions.incidents.incident import Incident
 from app.admin.access import OwnAddress, Responder, Viewer, World, admin_router, naming
@@ -181,12 +182,15 @@ async def _undo(world: AppWorld, actor: Actor, block_id: str, reason: str) -> Bl
 async def _block(world: AppWorld, actor: Actor, own: str | None, body: BlockInput) -> BlockModel:
     """Raises: ProblemError, RefusedError naming what stopped it, ConflictError where it is blocked already."""
     with naming("value"):
-        network = network_of(body.value)
-    if own is not None and not body.force and holds(network, network_of(own)):
+        scope, value = canonical_subject(body.scope, body.value)
+    covers_own = own is not None and scope in ADDRESSES and holds(network_of(value), network_of(own))
+    if covers_own and not body.force:
         raise RefusedError(body.value, f"you come from {own}; say force to block yourself")
     request = BlockRequest(
         id=new_block_id(),
-        value=body.value,
+        value=value,
+        scope=scope,
+        type=body.type,
         origin=Origin.ADMIN,
         reason=body.reason,
         duration_ms=duration_ms(body.duration),

@@ -14,7 +14,14 @@ BLOCKS = "/v1/admin/blocks"
 ALLOWLIST = "/v1/admin/allowlist"
 EXIT_BLOCKED = 10
 COLUMNS = [
-    *(("ID", "id"), ("VALUE", "value"), ("STATUS", "status"), ("RULE", "rule"), ("REVIEW", "review")),
+    *(
+        ("ID", "id"),
+        ("VALUE", "value"),
+        ("TYPE", "type"),
+        ("STATUS", "status"),
+        ("RULE", "rule"),
+        ("REVIEW", "review"),
+    ),
     *(("STRIKES", "strikes"), ("UNTIL", "until"), ("WHY", "reason")),
 ]
 ALLOW_COLUMNS = [
@@ -85,12 +92,16 @@ def add(
     reason: Reason,
     duration: Annotated[str, typer.Option("--for", "--duration", help="How long, such as 4h.")] = "4h",
     force: Annotated[bool, typer.Option(help="Block even a very wide network.")] = False,
+    kind: Annotated[str, typer.Option("--type", help="ban, captcha or throttle.")] = "ban",
+    scope: Annotated[str | None, typer.Option(help="Country, AS or User, of another value.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Block an address or a network."""
+    """Block an address or a network, or what a scope says."""
     from app.commands.api import Api
 
-    body: dict[str, Any] = {"value": value, "duration": duration, "reason": reason}
+    body: dict[str, Any] = {"value": value, "duration": duration, "reason": reason, "type": kind}
+    if scope:
+        body["scope"] = scope
     if force:
         body["force"] = True
     with Api() as api:

@@ -6,7 +6,7 @@ A cursor is the id of an entry of the changes stream, `milliseconds-sequence`.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
 from typing import Literal
 
@@ -14,6 +14,8 @@ import msgspec
 
 from app.lookup.table import Allowed, Decision, Table
 from app.lookup.wire import Change, Disallowed, Removed, differences, fold, list_as_json, list_as_text
+from app.policies.enforcement import FALLBACK, Fallback
+from detectors.finding import DecisionType
 
 RING_SIZE = 10_000
 """Changes kept for clients that follow the list: minutes of the worst attack, days of a calm week."""
@@ -44,8 +46,21 @@ class Feed:
         self._answers: dict[str, bytes] = {}
         self._lists: dict[str, tuple[str, int | None, str, bytes]] = {}
         self._is_closed = False
+        self._fallback = FALLBACK
         self.waiting = 0
         """How many callers wait for a change."""
+
+    @property
+    def fallback(self) -> Mapping[DecisionType, Fallback]:
+        """What somebody does who cannot act on a type."""
+        return self._fallback
+
+    @fallback.setter
+    def fallback(self, fallback: Mapping[DecisionType, Fallback]) -> None:
+        if fallback != self._fallback:
+            self._fallback = fallback
+            self._answers.clear()
+            self._lists.clear()
 
     def load(self, cursor: str, table: Table) -> None:
         """Take a whole new table. What it changes goes to the followers as changes at the new cursor.
@@ -72,7 +87,7 @@ class Feed:
             case Decision():
                 self.table.add(change)
             case Removed():
-                self.table.remove(change.id, change.value)
+                self.table.remove(change.id, change.value, change.scope)
             case Allowed():
                 self.table.allow(change)
             case Disallowed():
@@ -136,7 +151,9 @@ class Feed:
         if not self._floor <= position <= parse_cursor(self.cursor):
             return self._reset()
         newest_first = takewhile(lambda entry: entry[0] > position, reversed(self._ring))
-        body = msgspec.json.encode(fold(self.cursor, [change for _, change in newest_first][::-1]))
+        body = msgspec.json.encode(
+            fold(self.cursor, [change for _, change in newest_first][::-1], self._fallback)
+        )
         if len(self._answers) < ANSWERS_KEPT:
             self._answers[cursor] = body
         return body
@@ -153,9 +170,12 @@ class Feed:
         blocks, allowlist = self.table.blocks(now), self.table.allowlist(now)
         ends = [block.until for block in blocks if block.until is not None]
         ends += [allowed.until for allowed in allowlist if allowed.until is not None]
-        etag = f'W/"{form}.{self.cursor}.{len(blocks)}.{len(allowlist)}"'
+        spared = "".join(kind.value[0] for kind, what in self._fallback.items() if what is Fallback.IGNORE)
+        etag = f'W/"{form}.{self.cursor}.{len(blocks)}.{len(allowlist)}.{spared}"'
         body = (
-            list_as_json(self.cursor, blocks, allowlist) if form == "json" else list_as_text(self.table, now)
+            list_as_json(self.cursor, blocks, allowlist, self._fallback)
+            if form == "json"
+            else list_as_text(self.table, now, self._fallback)
         )
         self._lists[form] = (self.cursor, min(ends, default=None), etag, body)
         return etag, body

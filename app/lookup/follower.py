@@ -40,9 +40,10 @@ def to_decision(stored: StoredDecision) -> Decision:
     until = None if stored.until is None else to_rfc3339(stored.until)
     created_at = to_rfc3339(stored.created_at)
     wire = WireDecision(
-        stored.id, stored.value, stored.reason, stored.rule, stored.incident_id, created_at, until
+        *(stored.id, stored.value, stored.reason, stored.rule, stored.incident_id, created_at, until),
+        *(stored.scope, stored.type, stored.origin.value),
     )
-    return make_decision(wire, stored.until)
+    return make_decision(wire, stored.until, stored.created_at)
 
 
 def to_change(stored: StoredChange) -> Change | None:
@@ -51,7 +52,7 @@ def to_change(stored: StoredChange) -> Change | None:
         case "add", StoredDecision() as decision, _:
             return to_decision(decision)
         case "remove", StoredDecision() as decision, _:
-            return Removed(decision.id, decision.value)
+            return Removed(decision.id, decision.value, decision.scope)
         case "allow_add", _, AllowEntry() as entry:
             return Allowed(entry.value, entry.until)
         case "allow_remove", _, AllowEntry() as entry:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,8 +14,10 @@ from app.auth import Role, authenticate, require
 from app.lookup import schemas
 from app.lookup.feed import Feed, parse_cursor
 from app.lookup.table import canonical_address
+from app.lookup.wire import is_enforced
 from app.problems import problem
 from app.world import AppWorld
+from detectors.finding import DecisionType
 
 MOST_ADDRESSES = 1000
 """In one POST; the answer is then about 300 kB."""
@@ -28,6 +30,8 @@ CATCH_UP_S = 2.0
 NOT_READY_S = 2
 JSON = "application/json"
 _LOOKUP = (Role.LOOKUP,)
+ABLE = (DecisionType.BAN,)
+"""What a caller can act on that says nothing of it."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -49,6 +53,7 @@ class Question(msgspec.Struct, frozen=True):
     """The body of `POST /v1/lookup`."""
 
     ips: list[str]
+    types: tuple[DecisionType, ...] = (DecisionType.BAN,)
 
 
 _encoder = msgspec.json.Encoder()
@@ -83,11 +88,19 @@ def not_ready() -> Response:
     return problem(503, "The blocklist is not loaded yet; try again.", headers=headers)
 
 
-def _answer(feed: Feed, text: str, now: int) -> Answer:
-    """Raises: ValueError where the text is no address."""
+def _answer(feed: Feed, text: str, now: int, able: Collection[str] = ABLE) -> Answer:
+    """For somebody who can act on these types of decisions. Raises: ValueError where the text is no address."""
     decision, is_allowed = feed.table.lookup(text, now)
-    wire = None if decision is None else decision.wire
-    return Answer(canonical_address(text), decision is not None, wire, is_allowed)
+    if decision is None:
+        return Answer(canonical_address(text), False, None, is_allowed)
+    return Answer(
+        canonical_address(text), is_enforced(decision, feed.fallback, able), decision.wire, is_allowed
+    )
+
+
+def _able(names: Iterable[str]) -> Collection[str]:
+    """Raises: ValueError where one is no type of decisions."""
+    return {DecisionType(name) for name in names}
 
 
 def _result(answer: Answer) -> str:
@@ -105,8 +118,14 @@ async def look_up(request: Request, ip: str) -> Response:
     feed = world.feed
     if not feed.is_ready:
         return not_ready()
+    able: Collection[str] = ABLE
+    if request.scope["query_string"]:
+        try:
+            able = _able(request.query_params.get("types", "ban").split(","))
+        except ValueError as error:
+            return problem(422, f"types: {error}", errors=[{"field": "types", "error": str(error)}])
     try:
-        answer = _answer(feed, ip, world.now())
+        answer = _answer(feed, ip, world.now(), able)
     except ValueError as error:
         return problem(422, str(error), errors=[{"field": "ip", "error": str(error)}])
     world.metrics.lookups.labels(_result(answer)).inc()
@@ -131,15 +150,16 @@ async def look_up_many(request: Request) -> Response:
     if body is None:
         return problem(413, f"A body may have {LARGEST_BODY_BYTES} bytes.")
     try:
-        addresses = _question.decode(body).ips
+        question = _question.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return problem(422, f'The body is not {{"ips": ["address", ...]}}: {error}')
+    addresses = question.ips
     if len(addresses) > MOST_ADDRESSES:
         return problem(422, f"ips: {len(addresses)} addresses; {MOST_ADDRESSES} may be asked at once.")
     answers, errors, now = [], [], world.now()
     for index, text in enumerate(addresses):
         try:
-            answers.append(_answer(feed, text, now))
+            answers.append(_answer(feed, text, now, question.types))
         except ValueError as error:
             errors.append({"field": f"ips.{index}", "error": str(error)})
     if errors:

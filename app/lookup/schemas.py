@@ -5,6 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from actions.blocks.subjects import Scope
+from app.policies.enforcement import Fallback
+from detectors.finding import DecisionType
+
 
 class DecisionModel(BaseModel):
     """A block in force."""
@@ -16,6 +20,9 @@ class DecisionModel(BaseModel):
     incident_id: str | None
     created_at: datetime
     until: datetime | None
+    scope: Scope
+    type: DecisionType
+    origin: str
 
 
 class AllowedModel(BaseModel):
@@ -46,6 +53,7 @@ class ListModel(BaseModel):
     cursor: str
     blocks: list[DecisionModel]
     allowlist: list[AllowedModel]
+    fallback: dict[DecisionType, Fallback]
 
 
 class RemovedModel(BaseModel):
@@ -53,6 +61,7 @@ class RemovedModel(BaseModel):
 
     id: str
     value: str
+    scope: Scope
 
 
 class DisallowedModel(BaseModel):
@@ -69,6 +78,7 @@ class ChangesModel(BaseModel):
     removed: list[RemovedModel]
     allow_added: list[AllowedModel]
     allow_removed: list[DisallowedModel]
+    fallback: dict[DecisionType, Fallback]
 
 
 class ResetModel(ListModel):
@@ -87,6 +97,7 @@ QUESTION_BODY: dict[str, Any] = {
                     "required": ["ips"],
                     "properties": {
                         "ips": {"type": "array", "items": {"type": "string"}, "maxItems": 1000},
+                        "types": {"type": "array", "items": {"enum": [kind.value for kind in DecisionType]}},
                     },
                 }
             }

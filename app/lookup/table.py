@@ -8,9 +8,13 @@ import ipaddress
 import socket
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import Generic, TypeVar
 
 import msgspec
+
+from actions.blocks.subjects import ADDRESSES, Scope
+from detectors.finding import DecisionType
 
 LONGEST_ADDRESS = 64
 """39 characters of IPv6 and a zone fit; anything longer is no address."""
@@ -22,13 +26,19 @@ _AF_INET, _AF_INET6, _inet_pton = socket.AF_INET, socket.AF_INET6, socket.inet_p
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """A block in force. Until is epoch milliseconds; None is for good."""
+    """A block in force. Times are epoch milliseconds; `until` None is for good."""
 
     id: str
     value: str
     until: int | None
     wire: msgspec.Raw
     """The decision as answers carry it, encoded once: a hundred thousand of them are one join."""
+    scope: Scope = Scope.IP
+    type: DecisionType = DecisionType.BAN
+    origin: str = "rule"
+    reason: str = ""
+    rule: str | None = None
+    created_at: int = 0
 
 
 class Allowed(msgspec.Struct, frozen=True, gc=False):
@@ -137,17 +147,26 @@ class Table:
     def __init__(self) -> None:
         self._blocks: dict[int, _Ranges[Decision]] = {4: _Ranges(), 6: _Ranges()}
         self._allowed: dict[int, _Ranges[Allowed]] = {4: _Ranges(), 6: _Ranges()}
+        self._named: dict[tuple[Scope, str], Decision] = {}
 
     def add(self, decision: Decision) -> None:
         """Put a block in force; it takes the place of an older one of the same value.
 
         Raises: ValueError where its value is no address or CIDR.
         """
+        if decision.scope not in ADDRESSES:
+            self._named[decision.scope, decision.value] = decision
+            return
         version, number, shift = parse_network(decision.value)
         self._blocks[version].put(number, shift, decision)
 
-    def remove(self, decision_id: str, value: str) -> None:
+    def remove(self, decision_id: str, value: str, scope: Scope = Scope.IP) -> None:
         """Lift a block; a newer block of the same value stays. Raises: ValueError as `add`."""
+        if scope not in ADDRESSES:
+            named = self._named.get((scope, value))
+            if named is not None and named.id == decision_id:
+                del self._named[scope, value]
+            return
         version, number, shift = parse_network(value)
         present = self._blocks[version].get(number, shift)
         if present is not None and present.id == decision_id:
@@ -165,22 +184,33 @@ class Table:
 
     def take_over(self, other: "Table") -> None:
         """Become the other table in one step: readers see the old whole or the new whole."""
-        self._blocks, self._allowed = other._blocks, other._allowed
+        self._blocks, self._allowed, self._named = other._blocks, other._allowed, other._named
 
     def lookup(self, address: str, now: int) -> tuple[Decision | None, bool]:
         """The decision in force for an address at `now`, and whether it is allowlisted (then never blocked).
 
-        Raises: ValueError where it is no address.
+        Of several the strongest, of equally strong ones the most specific. Raises: ValueError where it is no address.
         """
         version, number = parse_address(address)
         allowed = self._allowed[version]
         if allowed.levels and allowed.covering(number, now) is not None:
             return None, True
-        return self._blocks[version].covering(number, now), False
+        return _strongest(self._blocks[version], number, now), False
+
+    def find(self, scope: Scope, value: str, now: int) -> Decision | None:
+        """The decision in force of exactly this country, autonomous system or user."""
+        found = self._named.get((scope, value))
+        return None if found is None or (found.until is not None and found.until <= now) else found
+
+    @property
+    def has_named(self) -> bool:
+        """Whether there are decisions about anything but addresses."""
+        return bool(self._named)
 
     def blocks(self, now: int) -> list[Decision]:
         """Every block in force at `now`, those of allowlisted networks included."""
-        return [d for ranges in self._blocks.values() for d in ranges if d.until is None or now < d.until]
+        every = chain(*self._blocks.values(), self._named.values())
+        return [d for d in every if d.until is None or now < d.until]
 
     def allowlist(self, now: int) -> list[Allowed]:
         """Every allowed network in force at `now`."""
@@ -192,4 +222,19 @@ class Table:
         return self._allowed[version].covering(number, now, shift) is not None
 
     def __len__(self) -> int:
-        return sum(len(entries) for ranges in self._blocks.values() for _, entries in ranges.levels)
+        return sum(len(entries) for ranges in self._blocks.values() for _, entries in ranges.levels) + len(
+            self._named
+        )
+
+
+def _strongest(ranges: _Ranges[Decision], number: int, now: int) -> Decision | None:
+    found: Decision | None = None
+    for shift, entries in ranges.levels:
+        entry = entries.get(number >> shift)
+        if entry is None or (entry.until is not None and now >= entry.until):
+            continue
+        if entry.type is DecisionType.BAN:
+            return entry
+        if found is None or entry.type.strength > found.type.strength:
+            found = entry
+    return found

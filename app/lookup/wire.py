@@ -1,12 +1,15 @@
 """The blocklist's wire forms: decisions, changes, and a plain list of addresses."""
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
 
+from actions.blocks.subjects import ADDRESSES, Scope, key_of
 from app.lookup.table import Allowed, Decision, Table, parse_network
+from app.policies.enforcement import FALLBACK, Fallback
+from detectors.finding import DecisionType
 from detectors.timestamps import to_rfc3339
 
 
@@ -15,6 +18,7 @@ class Removed(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     value: str
+    scope: Scope = Scope.IP
 
 
 class Disallowed(msgspec.Struct, frozen=True, gc=False):
@@ -36,6 +40,9 @@ class WireDecision(msgspec.Struct, frozen=True, gc=False):
     incident_id: str | None
     created_at: str
     until: str | None
+    scope: Scope = Scope.IP
+    type: DecisionType = DecisionType.BAN
+    origin: str = "rule"
 
 
 class WireAllowed(msgspec.Struct, frozen=True, gc=False):
@@ -53,32 +60,54 @@ class Changes(msgspec.Struct, frozen=True):
     removed: list[Removed]
     allow_added: list[WireAllowed]
     allow_removed: list[Disallowed]
+    fallback: Mapping[DecisionType, Fallback]
 
 
-def make_decision(wire: WireDecision, until: int | None) -> Decision:
-    """A decision for the table, encoded for the wire. Until is epoch milliseconds."""
-    return Decision(wire.id, wire.value, until, msgspec.Raw(msgspec.json.encode(wire)))
+def make_decision(wire: WireDecision, until: int | None, created_at: int = 0) -> Decision:
+    """A decision for the table, encoded for the wire. Times are epoch milliseconds."""
+    encoded = msgspec.Raw(msgspec.json.encode(wire))
+    return Decision(
+        *(wire.id, wire.value, until, encoded, wire.scope, wire.type, wire.origin),
+        *(wire.reason, wire.rule, created_at),
+    )
 
 
-def list_as_json(cursor: str, blocks: list[Decision], allowlist: list[Allowed]) -> bytes:
+def is_enforced(
+    decision: Decision, fallback: Mapping[DecisionType, Fallback], able: Collection[str] = (DecisionType.BAN,)
+) -> bool:
+    """Whether somebody who can act on these types refuses a client because of it."""
+    return decision.type in able or fallback.get(decision.type, Fallback.BAN) is Fallback.BAN
+
+
+def list_as_json(
+    cursor: str,
+    blocks: list[Decision],
+    allowlist: list[Allowed],
+    fallback: Mapping[DecisionType, Fallback] = FALLBACK,
+) -> bytes:
     """The whole list as one JSON object."""
     allowed = msgspec.json.encode([_wire_allowed(entry) for entry in allowlist])
     decisions = b",".join([bytes(decision.wire) for decision in blocks])
-    return b'{"cursor":"%b","blocks":[%b],"allowlist":%b}' % (cursor.encode(), decisions, allowed)
+    return b'{"cursor":"%b","blocks":[%b],"allowlist":%b,"fallback":%b}' % (
+        *(cursor.encode(), decisions, allowed),
+        msgspec.json.encode(fallback),
+    )
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 N = TypeVar("N", ipaddress.IPv4Network, ipaddress.IPv6Network)
 
 
-def list_as_text(table: Table, now: int) -> bytes:
-    """One value a line, without what is allowlisted.
+def list_as_text(table: Table, now: int, fallback: Mapping[DecisionType, Fallback] = FALLBACK) -> bytes:
+    """One address or network a line, without what is allowlisted: those to be banned, and what falls back to that.
 
     A plain list cannot say "but not these", so here, and only here, ranges are cut.
     """
     holes = _Holes([parse_network(entry.value) for entry in table.allowlist(now)])
     lines: list[str] = []
     for decision in table.blocks(now):
+        if decision.scope not in ADDRESSES or not is_enforced(decision, fallback):
+            continue
         if holes and table.is_allowed(decision.value, now):
             continue
         inside = holes.inside(decision.value)
@@ -143,17 +172,20 @@ def _wire_allowed(entry: Allowed) -> WireAllowed:
     return WireAllowed(entry.value, None if entry.until is None else to_rfc3339(entry.until))
 
 
-def fold(cursor: str, changes: Iterable[Change]) -> Changes:
+def fold(
+    cursor: str, changes: Iterable[Change], fallback: Mapping[DecisionType, Fallback] = FALLBACK
+) -> Changes:
     """Many changes as one step: the last word on each value, so that their order no longer matters."""
     blocks: dict[str, Decision | Removed] = {}
     allowed: dict[str, Allowed | Disallowed] = {}
     for change in changes:
         if isinstance(change, Decision):
-            blocks[change.value] = change
+            blocks[key_of(change.scope, change.value)] = change
         elif isinstance(change, Removed):
-            present = blocks.get(change.value)
+            key = key_of(change.scope, change.value)
+            present = blocks.get(key)
             if not isinstance(present, Decision) or present.id == change.id:
-                blocks[change.value] = change
+                blocks[key] = change
         else:
             allowed[change.value] = change
     return Changes(
@@ -162,16 +194,17 @@ def fold(cursor: str, changes: Iterable[Change]) -> Changes:
         [change for change in blocks.values() if isinstance(change, Removed)],
         [_wire_allowed(change) for change in allowed.values() if isinstance(change, Allowed)],
         [change for change in allowed.values() if isinstance(change, Disallowed)],
+        fallback,
     )
 
 
 def differences(old: Table, new: Table, now: int) -> list[Change]:
     """What turns the old table into the new one."""
     changes: list[Change] = []
-    before = {decision.value: decision for decision in old.blocks(now)}
-    after = {decision.value: decision for decision in new.blocks(now)}
-    changes.extend(Removed(d.id, value) for value, d in before.items() if value not in after)
-    changes.extend(d for value, d in after.items() if before.get(value) != d)
+    before = {key_of(decision.scope, decision.value): decision for decision in old.blocks(now)}
+    after = {key_of(decision.scope, decision.value): decision for decision in new.blocks(now)}
+    changes.extend(Removed(d.id, d.value, d.scope) for key, d in before.items() if key not in after)
+    changes.extend(d for key, d in after.items() if before.get(key) != d)
     allowed_before = {entry.value: entry for entry in old.allowlist(now)}
     allowed_after = {entry.value: entry for entry in new.allowlist(now)}
     changes.extend(Disallowed(value) for value in allowed_before if value not in allowed_after)

@@ -23,6 +23,7 @@ from app.policies.channels import check_channel_names, read_channels
 from app.policies.clients import read_trusted_clients, read_verified_bots
 from app.policies.dead_man import DeadManSettings, read_dead_man
 from app.policies.digests import read_digests
+from app.policies.enforcement import Enforcement, read_enforcement
 from app.policies.health import (
     HealthCheck,
     alert_threshold_of,
@@ -66,7 +67,7 @@ KEYS = frozenset(
         *("routes", "delivery"),
         "status_page",
         *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys", "channels"),
-        "digests",
+        *("digests", "enforcement"),
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -118,6 +119,7 @@ class Policy:
     """Where people are told besides the log; the channels themselves are built by channels.py."""
     digests: DigestPlan = field(default_factory=DigestPlan)
     """What is summed up by day and by week, and for whom."""
+    enforcement: Enforcement = field(default_factory=Enforcement)
 
     @property
     def digest(self) -> str:
@@ -193,6 +195,7 @@ def load_policy(
         status_page=read_status_page(top["status_page"]) if "status_page" in top else StatusPage(),
         channels=read_channels(top["channels"]) if "channels" in top else (),
         digests=read_digests(top["digests"]) if "digests" in top else DigestPlan(),
+        enforcement=read_enforcement(top["enforcement"]) if "enforcement" in top else Enforcement(),
     )
     check_channel_names(top, channel_names)
     return policy

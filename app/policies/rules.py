@@ -7,13 +7,13 @@ from app.policies.conditions import read_condition
 from app.policies.nodes import Value
 from detectors.conditions import Condition
 from detectors.defaults import DEFAULTS
-from detectors.finding import Action, Mode, Severity, SubjectKind
+from detectors.finding import Action, DecisionType, Mode, Severity, SubjectKind
 from detectors.rule import Kind, Rule
 
 RULE_KEYS = frozenset(
     {
         *("threshold", "action", "group_by", "distinct", "severity", "mode"),
-        *("duration", "max_duration", "window", "min_volume", "percentile", "where"),
+        *("duration", "max_duration", "window", "min_volume", "percentile", "where", "type"),
     }
 )
 MAX_THRESHOLD = 10_000
@@ -71,10 +71,19 @@ def rule_of(members: dict[str, Value], value: Value, default: Rule) -> Rule:
         mode=members["mode"].choice(Mode) if "mode" in members else default.mode,
         min_volume=_min_volume(members, default),
         percentile=_percentile(members, default),
+        block_type=_block_type(members, actions, default),
         duration_ms=duration_ms,
         max_duration_ms=max_duration_ms,
         where=_where(members["where"], default) if "where" in members else default.where,
     )
+
+
+def _block_type(members: dict[str, Value], actions: tuple[Action, ...], default: Rule) -> DecisionType:
+    if "type" not in members:
+        return default.block_type
+    if Action.BLOCK_IP not in actions:
+        members["type"].fail("says what block_ip does, which is none of this rule's actions")
+    return members["type"].choice(DecisionType)
 
 
 def _must_be_in_events(members: dict[str, Value]) -> None:

@@ -41,9 +41,19 @@ def told(feed: Feed, since: str | None) -> dict[str, Any]:
     return answer
 
 
+FALLBACKS = {"captcha": "ban", "throttle": "ignore"}
+
+
 def test_nothing_new_is_an_empty_step_at_the_same_cursor() -> None:
     answer = told(feed_of(), "1-0")
-    assert answer == {"cursor": "1-0", "added": [], "removed": [], "allow_added": [], "allow_removed": []}
+    assert answer == {
+        "cursor": "1-0",
+        "added": [],
+        "removed": [],
+        "allow_added": [],
+        "allow_removed": [],
+        "fallback": FALLBACKS,
+    }
 
 
 def test_changes_are_told_in_the_shape_of_the_contract() -> None:
@@ -63,11 +73,15 @@ def test_changes_are_told_in_the_shape_of_the_contract() -> None:
                 "incident_id": None,
                 "created_at": "then",
                 "until": None,
+                "scope": "Ip",
+                "type": "ban",
+                "origin": "rule",
             }
         ],
-        "removed": [{"id": "203.0.113.1", "value": "203.0.113.1"}],
+        "removed": [{"id": "203.0.113.1", "value": "203.0.113.1", "scope": "Ip"}],
         "allow_added": [{"value": "198.51.100.0/24", "until": "2025-11-24T16:00:00.001Z"}],
         "allow_removed": [{"value": "192.0.2.1"}],
+        "fallback": FALLBACKS,
     }
     assert told(feed, "2-1")["added"] == []
     assert len(told(feed, "2-1")["allow_added"]) == 1

@@ -72,6 +72,9 @@ async def test_a_blocked_address_is_answered_with_its_decision(client: httpx.Asy
             "incident_id": "INC-2025-0001",
             "created_at": "2025-11-24T16:00:00.000Z",
             "until": "2025-11-24T17:00:00.000Z",
+            "scope": "Ip",
+            "type": "ban",
+            "origin": "rule",
         },
         "allowlisted": False,
     }

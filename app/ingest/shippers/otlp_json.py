@@ -250,7 +250,7 @@ def _values_of(pairs: Sequence[Pair]) -> list[Any]:
         return texts
     numbers = [value.int_value for value in values]
     if set(map(type, numbers)) == {int} and texts.count(None) == len(texts):
-        return numbers if SMALLEST <= min(numbers) and max(numbers) <= LARGEST else _values(values)
+        return numbers if min(numbers) >= SMALLEST and max(numbers) <= LARGEST else _values(values)
     return _values(values)
 
 
