@@ -29,6 +29,7 @@ from app.event_history import JournalHistory
 from app.journal.journal import Journal, journal_folder, open_journal
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
+from app.lookup.proxies import Proxies
 from app.metrics import Metrics
 from app.policies.policy import Policy
 from app.policies.store import PolicyStore
@@ -72,6 +73,7 @@ class AppWorld:
     history: JournalHistory | None
     feed: Feed
     follower: Follower
+    proxies: Proxies
     tokens: TokenTable
     token_store: TokenStore
     metrics: Metrics
@@ -194,6 +196,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             now,
             on_storage_error=lambda: metrics.count("storage_errors", where="follower"),
         ),
+        proxies=Proxies(settings, metrics),
         tokens=tokens,
         token_store=TokenStore(redis, now),
         metrics=metrics,

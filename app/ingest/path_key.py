@@ -1,6 +1,7 @@
 """A token in front of the path, `/k/TOKEN/...`, for senders that can set a URL and no header.
 
-systemd-journal-upload, and Vercel and Logpush without custom headers, are such senders.
+systemd-journal-upload, and Vercel and Logpush without custom headers, are such senders; so are Traefik's ForwardAuth
+and firewalls that fetch a table by URL.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -8,6 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.auth import IN_URL, LONGEST_HEADER
 
 PREFIX = "/k/"
+CLIENTS_OWN = "/v1/forward-auth/"
+"""Below this a proxy (Envoy) puts its client's own path, which is left as it is."""
 
 
 class PathKey:
@@ -25,8 +28,12 @@ class PathKey:
             scope["raw_path"] = scope["path"].encode("utf-8", "surrogateescape")
             if len(token) <= LONGEST_HEADER:
                 scope[IN_URL] = token
-        if scope["type"] == "http" and scope["path"].endswith("/") and scope["path"] != "/":
+        if scope["type"] == "http" and scope["path"].endswith("/") and not _is_whole(scope["path"]):
             # A redirect would lose the token, and most shippers drop what is redirected.
             scope["path"] = scope["path"].rstrip("/") or "/"
             scope["raw_path"] = scope["path"].encode("utf-8", "surrogateescape")
         await self.app(scope, receive, send)
+
+
+def _is_whole(path: str) -> bool:
+    return path == "/" or path.startswith(CLIENTS_OWN)

@@ -111,3 +111,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"description": "The list is not loaded yet; try again after Retry-After seconds"},
 }
 TEXT_LIST: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    204: {
+        "description": "The request may pass; X-Bartizan-Decision is allow, unknown, or what is not acted on"
+    },
+    403: {"description": "It may not, or the token has another role; X-Bartizan-Reference is the block's id"},
+}
