@@ -57,12 +57,12 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock_ms) ->
     from app.admin.routes import router as admin
     from app.health import router as health
     from app.ingest.routes import router as ingest
-    from app.lookup.front import LookupFront
+    from app.lookup.front import FrontedApp
     from app.lookup.routes import router as lookup
     from app.status import router as status
 
     world = build_world(settings, now)
-    app = FastAPI(
+    app = FrontedApp(
         title=TITLE,
         description=DESCRIPTION,
         version=world.version,
@@ -71,7 +71,6 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock_ms) ->
         redoc_url=None,
     )
     app.state.world = world
-    app.add_middleware(LookupFront)
     app.add_middleware(PathKey)
     install_problem_handlers(app)
     for router in (ingest, lookup, admin, health, status):

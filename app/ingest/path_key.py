@@ -22,12 +22,7 @@ class PathKey:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on as if it had come without them."""
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
-            token, slash, rest = scope["path"].removeprefix(PREFIX).partition("/")
-            # In place: whoever made the scope logs it later on.
-            scope["path"] = slash + rest if slash else "/"
-            scope["raw_path"] = scope["path"].encode("utf-8", "surrogateescape")
-            if len(token) <= LONGEST_HEADER:
-                scope[IN_URL] = token
+            take_token(scope)
         if scope["type"] == "http" and scope["path"].endswith("/") and not _is_whole(scope["path"]):
             # A redirect would lose the token, and most shippers drop what is redirected.
             scope["path"] = scope["path"].rstrip("/") or "/"
@@ -37,3 +32,15 @@ class PathKey:
 
 def _is_whole(path: str) -> bool:
     return path == "/" or path.startswith(CLIENTS_OWN)
+
+
+def take_token(scope: Scope) -> None:
+    """Take the token of a path that begins with PREFIX out of a scope; it stands under IN_URL then.
+
+    In place: whoever made the scope logs it later on.
+    """
+    token, slash, rest = scope["path"].removeprefix(PREFIX).partition("/")
+    scope["path"] = slash + rest if slash else "/"
+    scope["raw_path"] = scope["path"].encode("utf-8", "surrogateescape")
+    if len(token) <= LONGEST_HEADER:
+        scope[IN_URL] = token

@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.auth import IN_URL, Role, authenticate, is_allowed
 from app.problems import ProblemError, problem
+from app.world import AppWorld
 
 NOT_READY_S = 2
 BEARER = b"Bearer "
@@ -57,13 +58,12 @@ def not_ready() -> Response:
     return problem(503, "The blocklist is not loaded yet; try again.", headers=headers)
 
 
-def check_token(scope: Scope) -> None:
+def check_token(world: AppWorld, scope: Scope) -> None:
     """Raises: ProblemError 401 or 403 where the request brings no token that may look up.
 
     The usual case, one `Authorization: Bearer` header, is looked at in place; all else is `authenticate`'s.
     """
     if IN_URL not in scope:
-        world = scope["app"].state.world
         for name, value in scope["headers"]:
             if name == b"authorization":
                 if value.startswith(BEARER):

@@ -39,17 +39,16 @@ _ALLOWED = {
 }
 
 
-def answer_forward_auth(scope: AsgiScope) -> Answer:
+def answer_forward_auth(world: AppWorld, scope: AsgiScope) -> Answer:
     """204 or 403; never raises for what a caller can do wrong.
 
     Below the path (`/v1/forward-auth/...`, as Envoy asks, which appends the client's own path and query) it is 200
     instead of 204, and the query is not looked at: the client wrote it.
     """
     try:
-        check_token(scope)
+        check_token(world, scope)
     except ProblemError as error:
         return from_error(error)
-    world: AppWorld = scope["app"].state.world
     if not world.feed.is_ready:
         return from_response(not_ready())
     status, query = (204, scope["query_string"]) if len(scope["path"]) == len(PATH) else (200, b"")

@@ -1,12 +1,14 @@
-"""Answers lookups and forward-auth before routing begins: what proxies and applications wait for on every request.
+"""Answers lookups and forward-auth before the framework begins: they are asked on every request of somebody else.
 
-FastAPI's routing, its request object and its response cost several times what the lookup itself does
-(benchmarks/lookup.py shows both), so these two are answered from the ASGI scope. Whatever is not plain goes on to the
-router, which has the same routes and the same functions behind them: their description, and every other method.
+The framework's way to a route and back costs several times what a lookup does (benchmarks/lookup.py shows both), so
+these two are answered from the ASGI scope. Everything else goes on as usual; the router has routes for the same two,
+with the same functions behind them, for the description of the API.
 """
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
+from app.ingest.path_key import PREFIX, take_token
 from app.lookup.answers import Answer, send_answer
 from app.lookup.forward_auth import answer_forward_auth
 from app.lookup.one_address import answer_lookup
@@ -15,22 +17,23 @@ LOOKUP = "/v1/lookup/"
 FORWARD_AUTH = "/v1/forward-auth"
 
 
-class LookupFront:
-    """The piece of ASGI that stands before the router."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+class FrontedApp(FastAPI):
+    """A FastAPI app whose lookups need none of it. Its world is in `state.world`, as everywhere."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers `GET /v1/lookup/{ip}` and `/v1/forward-auth`; everything else goes on."""
+        """Answers `GET /v1/lookup/{ip}` and `/v1/forward-auth`; everything else is FastAPI's."""
         answer: Answer | None = None
         if scope["type"] == "http":
+            if scope["path"].startswith(PREFIX):
+                take_token(scope)
             path: str = scope["path"]
             if path.startswith(LOOKUP) and scope["method"] == "GET":
-                answer = answer_lookup(scope, path[len(LOOKUP) :])
+                scope["app"] = self
+                answer = answer_lookup(self.state.world, scope, path[len(LOOKUP) :])
             elif path.startswith(FORWARD_AUTH) and path[len(FORWARD_AUTH) :][:1] in ("", "/"):
-                answer = answer_forward_auth(scope)
+                scope["app"] = self
+                answer = answer_forward_auth(self.state.world, scope)
         if answer is None:
-            await self.app(scope, receive, send)
+            await super().__call__(scope, receive, send)
         else:
             await send_answer(answer, send)

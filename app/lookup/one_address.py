@@ -43,14 +43,13 @@ def result_of(verdict: Verdict) -> str:
     return "allowlisted" if verdict.allowlisted else "allow"
 
 
-def answer_lookup(scope: AsgiScope, text: str) -> Answer:
+def answer_lookup(world: AppWorld, scope: AsgiScope, text: str) -> Answer:
     """The whole answer to a request for one address; never raises for what a caller can do wrong."""
     started = time.perf_counter()
     try:
-        check_token(scope)
+        check_token(world, scope)
     except ProblemError as error:
         return from_error(error)
-    world: AppWorld = scope["app"].state.world
     if not world.feed.is_ready:
         return from_response(not_ready())
     query = scope["query_string"]

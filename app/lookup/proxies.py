@@ -45,7 +45,7 @@ class Proxies:
         if not values:
             return None, "the trusted proxy sent no address"
         chain = (values[0] if len(values) == 1 else b",".join(values)).decode("latin-1")
-        found = client_address(peer, chain, self._trusted)
+        found = client_address(peer, chain, self._trusted) if "," in chain else parse_address(chain)
         return found, "" if found else "the entry of the chain that counts is no address"
 
     def note_unknown(self, why: str) -> None:

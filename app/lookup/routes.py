@@ -75,7 +75,7 @@ router = APIRouter(prefix="/v1", tags=["lookup"])
 @fast.get("/lookup/{ip:path}", responses={200: {"model": schemas.AnswerModel}, **schemas.PROBLEMS})
 async def look_up(request: Request, ip: str) -> Response:
     """Whether one address is blocked now."""
-    return AnswerResponse(answer_lookup(request.scope, ip))
+    return AnswerResponse(answer_lookup(request.app.state.world, request.scope, ip))
 
 
 @fast.post(
@@ -131,7 +131,7 @@ async def _read(request: Request) -> bytes | None:
 @fast.get("/forward-auth", status_code=204, responses={**schemas.REFUSALS, **schemas.PROBLEMS})
 async def forward_auth(request: Request) -> Response:
     """Whether a proxy may let a request through: 204 or 403, whatever the method. Headers say which decision holds."""
-    return AnswerResponse(answer_forward_auth(request.scope))
+    return AnswerResponse(answer_forward_auth(request.app.state.world, request.scope))
 
 
 router.include_router(fast)
