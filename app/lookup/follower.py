@@ -13,9 +13,8 @@ from actions.blocks.block import Decision as StoredDecision
 from actions.blocks.feed import Changes, Snapshot
 from app.lookup.feed import Feed
 from app.lookup.table import Allowed, Decision, Table
-from app.lookup.wire import Change, Disallowed, Removed, WireDecision, make_decision
+from app.lookup.wire import Change, Disallowed, Removed
 from detectors.errors import StorageError
-from detectors.timestamps import to_rfc3339
 
 BLOCK_MS = 1000
 """How long one read waits for news: below the socket's timeout, or every quiet second is an outage."""
@@ -37,13 +36,10 @@ class Source(Protocol):
 
 def to_decision(stored: StoredDecision) -> Decision:
     """A stored decision as the table keeps it."""
-    until = None if stored.until is None else to_rfc3339(stored.until)
-    created_at = to_rfc3339(stored.created_at)
-    wire = WireDecision(
-        *(stored.id, stored.value, stored.reason, stored.rule, stored.incident_id, created_at, until),
-        *(stored.scope, stored.type, stored.origin.value),
+    return Decision(
+        *(stored.id, stored.value, stored.until, stored.scope, stored.type, stored.origin.value),
+        *(stored.reason, stored.rule, stored.incident_id, stored.created_at),
     )
-    return make_decision(wire, stored.until, stored.created_at)
 
 
 def to_change(stored: StoredChange) -> Change | None:
