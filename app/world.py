@@ -29,6 +29,7 @@ from app.event_history import JournalHistory
 from app.journal.journal import Journal, journal_folder, open_journal
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
+from app.lookup.lists import Lists
 from app.lookup.proxies import Proxies
 from app.metrics import Metrics
 from app.policies.policy import Policy
@@ -74,6 +75,7 @@ class AppWorld:
     feed: Feed
     follower: Follower
     proxies: Proxies
+    lists: Lists
     tokens: TokenTable
     token_store: TokenStore
     metrics: Metrics
@@ -197,6 +199,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             on_storage_error=lambda: metrics.count("storage_errors", where="follower"),
         ),
         proxies=Proxies(settings, metrics),
+        lists=Lists(feed, now),
         tokens=tokens,
         token_store=TokenStore(redis, now),
         metrics=metrics,

@@ -1,22 +1,20 @@
 """The blocklist as the files that firewalls and proxies load. docs/enforcement.md says how each is put to use.
 
-A block's reason is text from somebody's log, so it never stands in these files: only addresses, which are spelled
-here, times, and words of closed sets (types) or of a strict pattern (names, rules, ids).
+A block's reason is text from somebody's log and its origin a name from outside, so neither stands in these files:
+only addresses, which are spelled here, types, and the operator's names of sets, which keep to a strict pattern.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from app.lookup.list_values import WIDTH, Row, address_text, merge
-from detectors.timestamps import to_rfc3339
+from app.lookup.addresses import spelled
+from app.lookup.list_values import Row, merge, networks_of
 
 IPSET_MOST = 1 << 20
 """The set's upper bound, the same each time: ipset takes a set for another one where it differs."""
 ELEMENTS_A_LINE = 200
 SAFE_NAME = r"^[A-Za-z][A-Za-z0-9_]{0,23}$"
 """Names of sets and tables. Source: ipset takes 31 characters; ours get up to five more."""
-_SAFE_WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 class Names(NamedTuple):
@@ -31,12 +29,12 @@ Writer = Callable[[Sequence[Row], Sequence[int], Names], Iterable[str]]
 
 
 def _values(rows: Iterable[Row]) -> Iterator[tuple[str, Row]]:
-    """Each value once, with the row of the strongest type."""
+    """Each value once, with the strongest type."""
     seen: dict[str, Row] = {}
     for row in rows:
-        for value in row.networks:
+        for value in networks_of(row.version, row.first, row.last):
             known = seen.get(value)
-            if known is None or row.decision.type.strength > known.decision.type.strength:
+            if known is None or row.type.strength > known.type.strength:
                 seen[value] = row
     yield from seen.items()
 
@@ -50,24 +48,13 @@ def as_text(rows: Sequence[Row], versions: Sequence[int], names: Names) -> Itera
 def as_haproxy(rows: Sequence[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
     """`ADDRESS TYPE`, a map for `map_ip`. Source: HAProxy configuration manual, 7.3.1, map."""
     for value, row in _values(rows):
-        yield f"{value} {row.decision.type.value}"
+        yield f"{value} {row.type.value}"
 
 
 def as_nginx(rows: Sequence[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
     """`ADDRESS 1;`, to include in a `geo` block. Source: nginx, ngx_http_geo_module."""
     for value, _ in _values(rows):
         yield f"{value} 1;"
-
-
-def as_csv(rows: Sequence[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
-    """With what is known of each and cannot hurt a spreadsheet."""
-    yield "value,type,origin,rule,id,created_at,until"
-    for value, row in _values(rows):
-        decision = row.decision
-        until = "" if decision.until is None else to_rfc3339(decision.until)
-        words = (decision.origin, decision.rule or "", decision.id)
-        cells = (*map(safe_word, words), to_rfc3339(decision.created_at), until)
-        yield ",".join((value, decision.type.value, *cells))
 
 
 def as_ipset(rows: Sequence[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
@@ -114,16 +101,11 @@ def as_nftables(rows: Sequence[Row], versions: Sequence[int], names: Names) -> I
 
 def _element(version: int, first: int, last: int) -> str:
     if first == last:
-        return address_text(version, first)
+        return spelled(version, first)
     size = last - first + 1
     if size & (size - 1) == 0 and first % size == 0:
-        return f"{address_text(version, first)}/{WIDTH[version] - size.bit_length() + 1}"
-    return f"{address_text(version, first)}-{address_text(version, last)}"
-
-
-def safe_word(text: str) -> str:
-    """A word as it is where it can break no format, else nothing."""
-    return text if _SAFE_WORD.fullmatch(text) else ""
+        return spelled(version, first, size.bit_length() - 1)
+    return f"{spelled(version, first)}-{spelled(version, last)}"
 
 
 WRITERS: dict[str, Writer] = {
@@ -133,7 +115,6 @@ WRITERS: dict[str, Writer] = {
     "nginx": as_nginx,
     "ipset": as_ipset,
     "nftables": as_nftables,
-    "csv": as_csv,
 }
 
 

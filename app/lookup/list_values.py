@@ -1,71 +1,71 @@
 """Which addresses and networks stand in a list that is only a list: of some types, without what is allowlisted.
 
 A plain list cannot say "but not these", so blocked ranges with an allowed network inside are cut around it.
-Everything is numbers here: 100,000 blocks take a fraction of a second, in a thread.
+Everything is numbers here: 100,000 blocks take a fraction of a second.
 """
 
-import socket
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from actions.blocks.subjects import ADDRESSES
-from app.lookup.table import Allowed, Decision, parse_network
+from app.lookup.addresses import WIDTH, parse_network, spelled
+from app.lookup.decision import Decision
+from app.lookup.table import Allowed
 from detectors.finding import DecisionType
 
 Interval = tuple[int, int]
 """The first and the last number of a run of addresses."""
-WIDTH = {4: 32, 6: 128}
 
 
 class Row(NamedTuple):
-    """One address or network to refuse, and the decision because of which."""
+    """A run of addresses to refuse; what was blocked as an address or network is one."""
 
     version: int
     first: int
     last: int
-    decision: Decision
-
-    @property
-    def networks(self) -> Iterator[str]:
-        """The run as addresses and CIDRs; a network that was blocked as such is one."""
-        return networks_of(self.version, self.first, self.last)
+    type: DecisionType
 
 
-def select(
-    blocks: Iterable[Decision],
-    allowlist: Iterable[Allowed],
-    types: Collection[DecisionType],
-    versions: Collection[int] = (4, 6),
-) -> list[Row]:
-    """The rows of a list, in the order of their addresses, so that the same blocks make the same list everywhere."""
-    holes = {version: merge(_runs(allowlist, version)) for version in WIDTH}
-    starts = {version: [first for first, _ in holes[version]] for version in WIDTH}
-    rows: list[Row] = []
-    for decision in blocks:
-        if decision.scope not in ADDRESSES or decision.type not in types:
-            continue
-        version, number, shift = parse_network(decision.value)
-        if version not in versions:
-            continue
-        first = number >> shift << shift
-        last = first + (1 << shift) - 1
-        if not holes[version]:
-            rows.append(Row(version, first, last, decision))
-            continue
-        begin = max(0, bisect_right(starts[version], first) - 1)
-        for left, right in without((first, last), holes[version], begin):
-            rows.append(Row(version, left, right, decision))
-    rows.sort(key=lambda row: (row.version, row.first, row.last, -row.decision.type.strength))
-    return rows
+class Selection:
+    """The rows of a list, gathered decision by decision."""
+
+    def __init__(
+        self,
+        allowlist: Iterable[Allowed],
+        types: Collection[DecisionType],
+        versions: Collection[int] = (4, 6),
+    ) -> None:
+        runs = [(version, (first, last)) for version, first, last in map(_run, (a.value for a in allowlist))]
+        self._holes = {version: merge(run for v, run in runs if v == version) for version in WIDTH}
+        self._starts = {version: [first for first, _ in self._holes[version]] for version in WIDTH}
+        self._types, self._versions = types, versions
+        self._rows: list[Row] = []
+
+    def add(self, decision: Decision) -> None:
+        """Take what of it stands in the list."""
+        if decision.scope not in ADDRESSES or decision.type not in self._types:
+            return
+        version, first, last = _run(decision.value)
+        if version not in self._versions:
+            return
+        holes = self._holes[version]
+        if not holes:
+            self._rows.append(Row(version, first, last, decision.type))
+            return
+        begin = max(0, bisect_right(self._starts[version], first) - 1)
+        for left, right in without((first, last), holes, begin):
+            self._rows.append(Row(version, left, right, decision.type))
+
+    def rows(self) -> list[Row]:
+        """All of them in the order of their addresses, so that the same blocks make the same list everywhere."""
+        return sorted(self._rows)
 
 
-def _runs(allowlist: Iterable[Allowed], wanted: int) -> Iterator[Interval]:
-    for entry in allowlist:
-        version, number, shift = parse_network(entry.value)
-        if version == wanted:
-            first = number >> shift << shift
-            yield first, first + (1 << shift) - 1
+def _run(value: str) -> tuple[int, int, int]:
+    version, number, shift = parse_network(value)
+    first = number >> shift << shift
+    return version, first, first + (1 << shift) - 1
 
 
 def merge(intervals: Iterable[Interval]) -> list[Interval]:
@@ -97,16 +97,8 @@ def without(whole: Interval, holes: list[Interval], begin: int = 0) -> Iterator[
 
 def networks_of(version: int, first: int, last: int) -> Iterator[str]:
     """The fewest CIDRs that make an interval; a single address without a prefix length."""
-    width = WIDTH[version]
     while first <= last:
-        shift = (first & -first).bit_length() - 1 if first else width
+        shift = (first & -first).bit_length() - 1 if first else WIDTH[version]
         shift = min(shift, (last - first + 1).bit_length() - 1)
-        yield address_text(version, first) + ("" if shift == 0 else f"/{width - shift}")
+        yield spelled(version, first, shift)
         first += 1 << shift
-
-
-def address_text(version: int, number: int) -> str:
-    """The one spelling of an address."""
-    if version == 4:
-        return socket.inet_ntop(socket.AF_INET, number.to_bytes(4))
-    return socket.inet_ntop(socket.AF_INET6, number.to_bytes(16))

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,7 +15,9 @@ from app.lookup import schemas
 from app.lookup.answers import AnswerResponse, not_ready
 from app.lookup.feed import parse_cursor
 from app.lookup.forward_auth import answer_forward_auth
-from app.lookup.judge import Asked
+from app.lookup.judge import Asked, QueryError, read_types
+from app.lookup.list_formats import SAFE_NAME, Names
+from app.lookup.lists import Wanted, banned_types
 from app.lookup.one_address import Verdict, answer_lookup, result_of, verdict_on
 from app.problems import problem
 from app.world import AppWorld
@@ -145,6 +147,7 @@ def _is_current(etag: str, if_none_match: str | None) -> bool:
     return "*" in known or etag.removeprefix("W/") in known
 
 
+@router.head("/blocklist", include_in_schema=False, dependencies=[Depends(require(Role.LOOKUP))])
 @router.get(
     "/blocklist",
     response_class=Response,
@@ -157,15 +160,31 @@ def _is_current(etag: str, if_none_match: str | None) -> bool:
 )
 async def blocklist(
     request: Request,
-    form: Annotated[Literal["json", "txt"], Query(alias="format")] = "json",
+    form: Annotated[schemas.ListForm, Query(alias="format")] = "json",
+    types: Annotated[str | None, Query(max_length=64)] = None,
+    family: Annotated[Literal["4", "6"] | None, Query()] = None,
+    name: Annotated[str, Query(pattern=SAFE_NAME)] = "bartizan",
+    table: Annotated[str, Query(pattern=SAFE_NAME)] = "bartizan",
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The whole list: JSON with its cursor and allowlist, or plain text with one value a line."""
+    """The whole list: JSON with its cursor and allowlist, or the file of a firewall or proxy."""
     world: AppWorld = request.app.state.world
     feed = world.feed
     if not feed.is_ready:
         return not_ready()
-    etag, body = await feed.whole_list(form)
+    body: bytes | AsyncIterator[bytes]
+    if form == "json" and (types is not None or family is not None):
+        return problem(422, "types, family: JSON has everything; they are for the other formats.")
+    if form == "json" or (form == "txt" and types is None and family is None):
+        etag, body = await feed.whole_list(form)
+    else:
+        try:
+            chosen = banned_types(feed) if types is None else read_types(types)
+        except QueryError as error:
+            return problem(422, str(error), errors=[{"field": error.field, "error": str(error)}])
+        versions = (4, 6) if family is None else (int(family),)
+        file = await world.lists.file(Wanted(form, chosen, versions, Names(name, table)))
+        etag, body = file.etag, file.body
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
     if _is_current(etag, if_none_match):
         return Response(status_code=304, headers=headers)

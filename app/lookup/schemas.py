@@ -1,13 +1,16 @@
 """How the lookup routes appear in the OpenAPI description. The answers themselves are encoded by msgspec."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from actions.blocks.subjects import Scope
 from app.policies.enforcement import Fallback
 from detectors.finding import DecisionType
+
+ListForm = Literal["json", "txt", "pf", "haproxy", "nginx", "ipset", "nftables"]
+"""The formats of `GET /v1/blocklist`; all but JSON are written by list_formats.py."""
 
 
 class DecisionModel(BaseModel):
