@@ -79,15 +79,32 @@ class Feed:
         A cursor before the present one means that Redis has lost something: then everyone starts over, as they do
         where more has changed than is remembered.
         """
+        for _ in self._loading(cursor, table):
+            pass
+
+    async def replace(self, cursor: str, table: Table) -> None:
+        """The same, while other work gets its turn: to compare a million decisions takes a second and more."""
+        for _ in self._loading(cursor, table):
+            await asyncio.sleep(0)
+
+    def _loading(self, cursor: str, table: Table) -> Iterator[None]:
         position, before = parse_cursor(cursor), parse_cursor(self.cursor)
         goes_on = self.is_ready and position >= before
         old, now = self.table.copy(), self._now()
         self.table.take_over(table)
-        changed = differences(old, self.table, now, self._ring_size) if goes_on else None
-        if changed is None:
-            self._start_over(position)
-        else:
+        changed: list[Change] = []
+        if goes_on:
+            for found in differences(old, self.table, now):
+                if found is None:
+                    yield
+                else:
+                    changed.append(found)
+                if len(changed) > self._ring_size:
+                    break
+        if goes_on and len(changed) <= self._ring_size:
             self._remember(position, changed)
+        else:
+            self._start_over(position)
         self.is_ready = True
         self._move(cursor)
 
@@ -260,20 +277,22 @@ async def _reset(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         is_first = False
 
 
-def differences(old: Table, new: Table, now: int, most: int) -> list[Change] | None:
-    """What turns the old table into the new one; None where it is more than so many changes."""
-    changes: list[Change] = []
-    for key, old_id in islice(old.differing(new), most + 1):
+def differences(old: Table, new: Table, now: int) -> Iterator[Change | None]:
+    """What turns the old table into the new one; None now and then, where other work may have its turn."""
+    for differing in old.differing(new):
+        if differing is None:
+            yield None
+            continue
+        key, old_id = differing
         found = new.exactly(key, now)
         if found is not None:
-            changes.append(found)
+            yield found
         elif old_id is not None:
-            changes.append(Removed(old_id, spelled(*key)))
+            yield Removed(old_id, spelled(*key))
     before, after = old.named(), new.named()
-    changes += [Removed(d.id, d.value, d.scope) for key, d in before.items() if key not in after]
-    changes += [decision for key, decision in after.items() if before.get(key) != decision]
+    yield from [Removed(d.id, d.value, d.scope) for key, d in before.items() if key not in after]
+    yield from [decision for key, decision in after.items() if before.get(key) != decision]
     allowed_before = {entry.value: entry for entry in old.allowlist(now)}
     allowed_after = {entry.value: entry for entry in new.allowlist(now)}
-    changes += [Disallowed(value) for value in allowed_before if value not in allowed_after]
-    changes += [entry for value, entry in allowed_after.items() if allowed_before.get(value) != entry]
-    return changes if len(changes) <= most else None
+    yield from [Disallowed(value) for value in allowed_before if value not in allowed_after]
+    yield from [entry for value, entry in allowed_after.items() if allowed_before.get(value) != entry]

@@ -7,6 +7,7 @@ address inside a blocked range is let through without cutting the range.
 
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import count
 from typing import Generic, TypeVar
 
 import msgspec
@@ -19,6 +20,10 @@ from app.lookup.packed import Key, PackedList
 from detectors.finding import DecisionType
 
 __all__ = ["Allowed", "Decision", "Table", "canonical_address", "parse_address", "parse_network"]
+
+
+COMPARED_AT_A_TIME = 5_000
+"""5 ms."""
 
 
 class Allowed(msgspec.Struct, frozen=True, gc=False):
@@ -290,18 +295,26 @@ class Table:
         version, number, shift = parse_network(value)
         return _covering(self._allowed[version], number, now, shift)
 
-    def differing(self, new: "Table") -> Iterator[tuple[Key, str | None]]:
-        """The addresses and networks about which another table says something else: each with its id here, if any."""
+    def differing(self, new: "Table") -> Iterator[tuple[Key, str | None] | None]:
+        """The addresses and networks about which another table says something else: each with its id here, if any.
+
+        None after every COMPARED_AT_A_TIME that were looked at.
+        """
+        looked = count(1)
         for version, levels in self._blocks.items():
             others = new._blocks[version]
             for number, shift, slot in levels:
                 other = others.get(number, shift)
                 if other is None or not self._columns.is_same(slot, new._columns, other):
                     yield (version, number, shift), self._columns.id(slot)
+                if next(looked) % COMPARED_AT_A_TIME == 0:
+                    yield None
         for version, levels in new._blocks.items():
             for number, shift, _ in levels:
                 if self._blocks[version].get(number, shift) is None:
                     yield (version, number, shift), None
+                if next(looked) % COMPARED_AT_A_TIME == 0:
+                    yield None
 
     def named(self) -> dict[tuple[Scope, str], Decision]:
         """All decisions about other things than addresses."""
