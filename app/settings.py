@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ()
+    forward_auth_header: str = Field(default="x-forwarded-for", pattern=r"^[A-Za-z0-9-]{1,64}$")
+    forward_auth_fail: Literal["open", "closed"] = "open"
     dns_servers: Annotated[tuple[str, ...], NoDecode] = ()
     geoip_city_db: Path | None = None
     geoip_asn_db: Path | None = None
@@ -164,14 +166,14 @@ def fingerprint_key(settings: Settings) -> bytes:
     return key
 
 
-def write_new_private(path: Path, text: str) -> bool:
+def write_new_private(path: Path, content: str | bytes) -> bool:
     """Make a file that only its owner reads; False where it exists already, which is then left alone.
 
     The file appears complete or not at all. Raises: OSError.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     try:

@@ -23,12 +23,17 @@ from actions.quiet.area import SERVICE_RULES
 from actions.responder import Responder
 from actions.world import World
 from app.auth import TokenTable
+from app.bouncers.desk import BouncerDesk
+from app.bouncers.reports import Reports
+from app.bouncers.sessions import Sessions
 from app.channels import build_channels, check_channels, incident_url_of
 from app.embedded_redis import socket_path
 from app.event_history import JournalHistory
 from app.journal.journal import Journal, journal_folder, open_journal
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
+from app.lookup.lists import Lists
+from app.lookup.proxies import Proxies
 from app.metrics import Metrics
 from app.policies.policy import Policy
 from app.policies.store import PolicyStore
@@ -72,6 +77,13 @@ class AppWorld:
     history: JournalHistory | None
     feed: Feed
     follower: Follower
+    bouncers: BouncerDesk
+    sessions: Sessions
+    """Of the CrowdSec agents that have logged in."""
+    reports: Reports
+    """What they report."""
+    proxies: Proxies
+    lists: Lists
     tokens: TokenTable
     token_store: TokenStore
     metrics: Metrics
@@ -85,6 +97,8 @@ class AppWorld:
     channels: dict[str, Channel]
     """By name; those of the policy in force, and `log`."""
     now: Callable[[], int]
+    is_first: bool
+    """Whether this is the one process of its data folder that writes what all of them read."""
     slot: int
     """The open file that keeps this process's name its own."""
 
@@ -100,6 +114,7 @@ class AppWorld:
         if age_s is not None:
             self.metrics.list_age.set(age_s)
         try:
+            self.metrics.bouncers.set(await self.bouncers.store.recent())
             self.metrics.messages_waiting.set(await self.actions.outbox.waiting())
             health = await self.actions.channel_health.all(self.actions.sender.channels)
             self.metrics.show_channels(health, await self.actions.dead_letters.counts(), self.now())
@@ -194,6 +209,11 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             now,
             on_storage_error=lambda: metrics.count("storage_errors", where="follower"),
         ),
+        bouncers=BouncerDesk(feed, actions.feed, actions.blocklist, redis, now),
+        sessions=Sessions(redis, now),
+        reports=Reports(redis, windows, lambda: store.current, lambda: world.engine.secrets, now),
+        proxies=Proxies(settings, metrics),
+        lists=Lists(feed, now),
         tokens=tokens,
         token_store=TokenStore(redis, now),
         metrics=metrics,
@@ -213,6 +233,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         http=http,
         channels=channels,
         now=now,
+        is_first=consumer.endswith("-0"),
         slot=slot,
     )
     store.checks.append(lambda policy: check_channels(policy.channels, settings.data_dir))
