@@ -105,13 +105,6 @@ class TrustedProxies:
         """Whether a peer without an address is one of them."""
         return self._unix
 
-    def knows(self, address: str) -> bool:
-        """Whether it is an address at all."""
-        try:
-            return address in self._known or self.trusts(address) in (True, False)
-        except ValueError:
-            return False
-
     def trusts(self, address: str) -> bool:
         """Whether it is one of them. Raises: ValueError where it is no address."""
         known = self._known.get(address)

@@ -24,6 +24,8 @@ from bartizan_client.table import TYPES, BlockTable
 
 logger = logging.getLogger("bartizan_client")
 
+MOST_PASSED = 8_192
+"""Sources that are remembered as not covered; forgotten all at once, whoever sends too many."""
 LOG_EVERY_S = 1.0
 HOOK_TIMEOUT_S = 10.0
 """For an asynchronous on_captcha or on_throttle; what would follow without it follows then."""
@@ -118,7 +120,8 @@ class Judge:
         self.counts = client.counts
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._is_proxied = bool(self._proxies)
-        self._now = settings.now
+        self._passed: dict[Any, int] = {}
+        """The table's generation at which nothing covered a source; most requests come from the same few."""
         self._exempt = Exemptions(settings.exempt)
         self._is_exempting = bool(self._exempt)
         self._hooks, self._responses = settings.type_hooks, settings.responses
@@ -130,24 +133,37 @@ class Judge:
         if self._is_exempting and self._exempt.covers(self._read.path(native)):
             self.counts["exempt"] += 1
             return _EXEMPT
-        if self._is_proxied:
-            address = self._proxies.client_address(*self._read.peer_and_forwarded(native))
-        else:
-            address = self._read.peer(native)
-            if address is not None and not self._proxies.knows(address):
-                address = None
-        if address is None or not self._follower.has_list:
-            return self._note_unjudged("no address" if address is None else "no list")
         table = self._follower.table
-        # Written out, because most requests end here: `find` alone would do.
-        is_looked_for = table.has_weaker or table.bans.covers(address, self._now)
-        block = table.find(address, self._handled) if is_looked_for else None
-        if table.has_subjects:
-            block = self._with_subjects(table, native, address, block)
-        if block is None:
+        generation = table.generation
+        if self._is_proxied:
+            peer, forwarded = self._read.peer_and_forwarded(native)
+            source: Any = (peer, forwarded[0]) if len(forwarded) == 1 else None
+        else:
+            peer = source = self._read.peer(native)
+            forwarded = ()
+        if self._passed.get(source) == generation:
             self.counts["allowed"] += 1
             return _ALLOWED
-        return self._act(native, address, block)
+        address = self._proxies.client_address(peer, forwarded)
+        if address is None or not self._follower.has_list:
+            return self._note_unjudged("no address" if address is None else "no list")
+        block = table.find(address, self._handled)
+        if table.has_subjects:
+            block = self._with_subjects(table, native, address, block)
+        if block is not None:
+            return self._act(native, address, block)
+        self.counts["allowed"] += 1
+        is_spared = bool(table.allowed) and table.is_covered(address)
+        if not (table.has_subjects or table.has_weaker or is_spared):
+            self._remember(source, generation)
+        return _ALLOWED
+
+    def _remember(self, source: Any, generation: int) -> None:
+        """That nothing is decided about this source, until anything is decided about anybody."""
+        if len(self._passed) >= MOST_PASSED:
+            self._passed.clear()
+        if source is not None:
+            self._passed[source] = generation
 
     async def settle(self, verdict: Verdict) -> Verdict:
         """The verdict, once its asynchronous hook has spoken."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import count
 
 from bartizan_client.addresses import BITS, Network, address_text, parse_network
 from bartizan_client.decision import FOREVER, Allowed, Block, Clock, DecisionType, Scope
@@ -20,6 +21,7 @@ __all__ = ["FOREVER", "Allowed", "Block", "BlockTable", "Clock"]
 DEFAULT_FALLBACK: Mapping[DecisionType, bool] = {DecisionType.CAPTCHA: True, DecisionType.THROTTLE: False}
 """Whether somebody who cannot act on a type refuses instead, where Bartizan does not say."""
 TYPES = tuple(DecisionType)
+_generations = count()
 _BY_ADDRESS = (None, Scope.IP, Scope.RANGE)
 
 
@@ -37,6 +39,9 @@ class BlockTable:
         self.bans = self.indexes[DecisionType.BAN]
         self._subjects: dict[tuple[str, str], Block] = {}
         """By scope and value."""
+        self.generation = next(_generations)
+        """Another number after each decision that is added, and no other table's: what was not covered by any
+        decision stays so while it stays the same."""
         self.fallback = dict(DEFAULT_FALLBACK)
         """By type: whether it is as good as a ban for who cannot act on it."""
         self.has_weaker = False
@@ -77,6 +82,10 @@ class BlockTable:
         """Whether the allowlist holds this address."""
         return bool(self._allowed_ends_s) and self.allowed.covers(address, self._now)
 
+    def is_covered(self, address: str) -> bool:
+        """Whether a ban in force holds this address, allowlisted or not."""
+        return self.bans.covers(address, self._now)
+
     def counts(self) -> Counter[str]:
         """How many decisions there are of each type and of each scope that is no address."""
         counts = Counter({type.value: len(index) for type, index in self.indexes.items()})
@@ -89,9 +98,16 @@ class BlockTable:
 
     def add(self, block: Block) -> None:
         """Decide, or change a decision. Raises: ValueError where the value is no address or network."""
+        try:
+            self._add(block)
+        finally:
+            # Afterwards: a thread that looked before it was there must not remember its answer under this number.
+            self.generation = next(_generations)
+
+    def _add(self, block: Block) -> None:
         if block.type is not DecisionType.BAN:
             self.has_weaker = True
-        if block.scope not in _BY_ADDRESS:
+        if block.scope is not None and block.scope not in _BY_ADDRESS:
             self.has_subjects = True
             self._subjects[block.scope.value, block.value] = block
             return

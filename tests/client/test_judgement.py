@@ -10,7 +10,7 @@ import pytest
 
 from bartizan_client import Answer, Block, DecisionType, Scope, Settings, too_many_requests
 from bartizan_client.decision import FOREVER, Allowed
-from bartizan_client.judgement import Judge, Kind, Verdict
+from bartizan_client.judgement import MOST_PASSED, Judge, Kind, Verdict
 from bartizan_client.table import BlockTable
 from bartizan_client.wsgi import WsgiReader
 
@@ -220,6 +220,60 @@ def test_an_exempt_path_is_not_judged() -> None:
 def test_who_cannot_be_judged_is_let_through_or_turned_away(fail: str, expected: int | None) -> None:
     assert Asked(fail=fail, has_list=False).status() == expected
     assert Asked(fail=fail).status("nobody") == expected
+
+
+def test_who_passed_is_refused_from_the_moment_anything_about_him_is_decided() -> None:
+    """The judge remembers whom nothing covers; every kind of decision must make it look again."""
+    asked = Asked(user=lambda environ: "alice", response={"throttle": too_many_requests})
+    for added, expected in [
+        (block("203.0.113.9"), 403),
+        (block("203.0.113.0/24"), 403),
+        (block("203.0.113.9", THROTTLE), 429),
+        (block("alice", BAN, Scope.USER), 403),
+    ]:
+        assert [asked.status() for _ in range(3)] == [None] * 3
+        asked.table.add(added)
+        assert [asked.status() for _ in range(3)] == [expected] * 3
+        asked.table.remove(added.value, added.scope)
+    asked.judge._follower.table = BlockTable([block("203.0.113.9")])
+    assert asked.status() == 403
+
+
+def test_who_was_allowlisted_is_refused_when_that_ends() -> None:
+    asked = Asked(block("203.0.113.9"), allow=("203.0.113.0/24",))
+    assert [asked.status() for _ in range(3)] == [None] * 3
+    asked.table.disallow("203.0.113.0/24")
+    assert asked.status() == 403
+
+
+def test_a_block_that_comes_while_somebody_is_judged_is_not_forgotten() -> None:
+    """Another thread adds it after the lookup and before its answer is remembered."""
+    asked = Asked()
+    find = asked.table.find
+
+    def find_and_be_overtaken(address: str, handled: Any = ()) -> Block | None:
+        found = find(address, handled)
+        asked.table.add(block("203.0.113.9"))
+        return found
+
+    asked.table.find = find_and_be_overtaken  # type: ignore[method-assign]
+    assert asked.status() is None
+    assert asked.status() == 403
+
+
+def test_two_sources_behind_one_proxy_are_two() -> None:
+    asked = Asked(block("203.0.113.9"), trusted_proxies=["10.0.0.0/8"])
+    for forwarded, expected in [("192.0.2.1", None), ("203.0.113.9", 403), ("192.0.2.1", None)] * 2:
+        assert asked.status("10.0.0.2", HTTP_X_FORWARDED_FOR=forwarded) == expected
+        assert asked.status("198.51.100.1", HTTP_X_FORWARDED_FOR=forwarded) is None
+
+
+def test_what_is_remembered_has_a_bound() -> None:
+    asked = Asked()
+    for number in range(3 * MOST_PASSED):
+        assert asked.status(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}") is None
+    assert len(asked.judge._passed) <= MOST_PASSED
+    assert asked.counts == {"allowed": 3 * MOST_PASSED}
 
 
 SUBJECTS = [

@@ -118,7 +118,9 @@ async def _has_sent(load: Load, count: int) -> bool:
     return load.seen.total() >= count
 
 
-async def test_a_block_and_its_end_are_in_force_within_a_tenth_of_a_second(app: str, service: Service) -> None:
+async def test_a_block_and_its_end_are_in_force_within_a_tenth_of_a_second(
+    app: str, service: Service
+) -> None:
     admin = {"Authorization": f"Bearer {TOKENS['admin']}"}
     load, took = Load(app, []), []
     new = addresses(service)
