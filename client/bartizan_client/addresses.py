@@ -113,7 +113,8 @@ class TrustedProxies:
             known = any(v == version and number >> shift == top for v, top, shift in self._networks)
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
-            self._known[address] = known
+            if len(address) <= LONGEST_ADDRESS:  # a zone may be as long as its sender likes
+                self._known[address] = known
         return known
 
     def client_address(self, peer: str | None, forwarded_for: Sequence[bytes]) -> str | None:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
-from bartizan_client.addresses import TrustedProxies
+from bartizan_client.addresses import LONGEST_ADDRESS, TrustedProxies
 from bartizan_client.answers import UNKNOWN_S, Answer, answer_of, default_answer, problem
 from bartizan_client.decision import Block, DecisionType, Scope
 from bartizan_client.exemptions import Exemptions
@@ -137,7 +137,8 @@ class Judge:
         generation = table.generation
         if self._is_proxied:
             peer, forwarded = self._read.peer_and_forwarded(native)
-            source: Any = (peer, forwarded[0]) if len(forwarded) == 1 else None
+            is_plain = len(forwarded) == 1 and len(forwarded[0]) <= LONGEST_ADDRESS
+            source: Any = (peer, forwarded[0]) if is_plain else None
         else:
             peer = source = self._read.peer(native)
             forwarded = ()

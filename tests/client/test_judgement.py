@@ -273,6 +273,9 @@ def test_what_is_remembered_has_a_bound() -> None:
     for number in range(3 * MOST_PASSED):
         assert asked.status(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}") is None
     assert len(asked.judge._passed) <= MOST_PASSED
+    behind = Asked(trusted_proxies=["10.0.0.0/8"])
+    assert behind.status("10.0.0.2", HTTP_X_FORWARDED_FOR="192.0.2.1, " * 1_000 + "203.0.113.9") is None
+    assert behind.judge._passed == {}
     assert asked.counts == {"allowed": 3 * MOST_PASSED}
 
 

@@ -17,7 +17,7 @@ from benchmarks.service import TOKENS, Service, running_service
 
 SENDERS = 3
 PUSH_BOUND_MS = 100
-"""From the answer of the admin API to the first refusal, at the 95th percentile; 4 to 19 ms on two busy cores."""
+"""From the answer of the admin API to the first refusal, at the 95th percentile; 13 to 20 ms on two busy cores."""
 PUSHES = 20
 
 
