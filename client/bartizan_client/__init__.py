@@ -8,12 +8,12 @@ from bartizan_client.answers import Answer, too_many_requests
 from bartizan_client.client import BlocklistClient, ClientStatus
 from bartizan_client.decision import Allowed, Block, DecisionType, Scope
 from bartizan_client.follower import BlocklistFollower, Status
-from bartizan_client.judgement import Request
 from bartizan_client.middleware import BartizanMiddleware
 from bartizan_client.reporter import key_used, login_failed, login_succeeded
 from bartizan_client.settings import Settings
 from bartizan_client.sync_client import SyncBlocklistClient
 from bartizan_client.table import BlockTable
+from bartizan_client.verdict import Request
 from bartizan_client.wsgi import BartizanWsgi
 
 __all__ = [

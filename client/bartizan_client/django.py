@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any, Callable
 
 from bartizan_client.client import ClientStatus
-from bartizan_client.judgement import Judge, Verdict
+from bartizan_client.judgement import Judge
 from bartizan_client.middleware import settings_of
 from bartizan_client.sync_client import SyncBlocklistClient
+from bartizan_client.verdict import Verdict
 from bartizan_client.wsgi import WsgiReader
 
 _lock = threading.Lock()

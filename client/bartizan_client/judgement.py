@@ -9,18 +9,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Coroutine, Sequence
-from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Optional
 
 from bartizan_client.addresses import LONGEST_ADDRESS, TrustedProxies
-from bartizan_client.answers import UNKNOWN_S, Answer, answer_of, default_answer, problem
+from bartizan_client.answers import UNKNOWN_S, answer_of, default_answer, problem
 from bartizan_client.decision import Block, DecisionType, Scope
 from bartizan_client.exemptions import Exemptions
-from bartizan_client.follower import BlocklistFollower
 from bartizan_client.settings import Hook, Settings
 from bartizan_client.table import TYPES, BlockTable
+from bartizan_client.verdict import Client, Kind, Reader, Request, Verdict
 
 logger = logging.getLogger("bartizan_client")
 
@@ -33,79 +30,7 @@ LONGEST_USER = 256
 """Characters. Source: Bartizan's own bound for a subject of the scope User."""
 
 
-class Kind(Enum):
-    """Why a request passes, or does not."""
-
-    ALLOWED = "allowed"
-    EXEMPT = "exempt"
-    OBSERVED = "observed"
-    LET_THROUGH = "let_through"
-    PASSED = "passed"
-    """A captcha or throttle that the application's hook let on."""
-    REFUSED = "refused"
-    TURNED_AWAY = "turned_away"
-
-
-class Verdict:
-    """What becomes of one request. `answer` is what it gets instead of the application's; None: it passes."""
-
-    __slots__ = ("address", "answer", "block", "kind", "pending", "request")
-
-    def __init__(
-        self,
-        kind: Kind,
-        answer: Answer | None = None,
-        address: str = "",
-        block: Block | None = None,
-        request: Request | None = None,
-        pending: Awaitable[Any] | None = None,
-    ) -> None:
-        self.kind, self.answer, self.address, self.block = kind, answer, address, block
-        self.request = request
-        self.pending = pending
-        """What an asynchronous hook is still to say: `await judge.settle(verdict)` then."""
-
-
-class Request(NamedTuple):
-    """What hooks are told of a request. Text in it is the client's."""
-
-    method: str
-    path: str
-    country: str | None
-    asn: str | None
-    user: str | None
-    native: Any
-    """As the protocol has it: an ASGI scope, a WSGI environ, a Django HttpRequest."""
-
-
-class Reader(Protocol):
-    """How a protocol tells about a request."""
-
-    def peer(self, native: Any) -> str | None:
-        """The address of the other end of the connection."""
-
-    def peer_and_forwarded(self, native: Any) -> tuple[str | None, Sequence[bytes]]:
-        """The same, and the X-Forwarded-For headers in order."""
-
-    def header(self, native: Any, name: str) -> str | None:
-        """A header by its name in small letters."""
-
-    def path(self, native: Any) -> str:
-        """The path, percent-decoded."""
-
-    def method(self, native: Any) -> str: ...
-
-
-class Client(Protocol):
-    """Where the judge looks things up."""
-
-    counts: Counter[str]
-    follower: BlocklistFollower
-
-    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Run it in the background."""
-
-
+Subjects = dict[Scope, Optional[str]]
 _ALLOWED, _EXEMPT, _LET_THROUGH = Verdict(Kind.ALLOWED), Verdict(Kind.EXEMPT), Verdict(Kind.LET_THROUGH)
 _FELL = object()
 """Instead of a hook's answer: it failed."""
@@ -148,11 +73,12 @@ class Judge:
         address = self._proxies.client_address(peer, forwarded)
         if address is None or not self._follower.has_list:
             return self._note_unjudged("no address" if address is None else "no list")
-        block = table.find(address, self._handled)
-        if table.has_subjects:
-            block = self._with_subjects(table, native, address, block)
+        block, asked = table.find(address, self._handled), None
+        if table.has_subjects and (block is None or block.type is not DecisionType.BAN):
+            asked = self._subjects(native)
+            block = self._strongest(table, address, block, asked)
         if block is not None:
-            return self._act(native, address, block)
+            return self._act(native, address, block, asked)
         self.counts["allowed"] += 1
         is_spared = bool(table.allowed) and table.is_covered(address)
         if not (table.has_subjects or table.has_weaker or is_spared):
@@ -204,20 +130,20 @@ class Judge:
 
     # -- finding the decision
 
-    def _with_subjects(
-        self, table: BlockTable, native: Any, address: str, block: Block | None
+    def _strongest(
+        self, table: BlockTable, address: str, block: Block | None, asked: Subjects
     ) -> Block | None:
         """The strongest decision about the request's address, user, autonomous system or country."""
-        if (block is not None and block.type is DecisionType.BAN) or table.is_allowed(address):
+        if table.is_allowed(address):
             return block
         candidates = [] if block is None else [block]
-        for scope, value in self._subjects(native).items():
+        for scope, value in asked.items():
             found = table.find_subject(scope, value) if value else None
             if found is not None and self._acts(table, found.type):
                 candidates.append(found)
         return min(candidates, key=lambda candidate: TYPES.index(candidate.type), default=None)
 
-    def _subjects(self, native: Any) -> dict[Scope, str | None]:
+    def _subjects(self, native: Any) -> Subjects:
         """Who a request comes from besides its address; the most specific first."""
         user = self._ask("user", self._settings.user, native)
         asn = self._ask("asn", self._settings.asn, native)
@@ -254,14 +180,15 @@ class Judge:
 
     # -- doing something about it
 
-    def _act(self, native: Any, address: str, block: Block) -> Verdict:
-        asked = self._subjects(native)
+    def _act(self, native: Any, address: str, block: Block, asked: Subjects | None) -> Verdict:
+        """`asked`: None where nobody had to be, so that nothing of the application runs for who is banned."""
+        known = asked or {Scope.COUNTRY: self._country(native)}
         request = Request(
             self._read.method(native),
             self._read.path(native),
-            asked[Scope.COUNTRY],
-            asked[Scope.AS],
-            asked[Scope.USER],
+            known.get(Scope.COUNTRY),
+            known.get(Scope.AS),
+            known.get(Scope.USER),
             native,
         )
         if self._settings.observe:

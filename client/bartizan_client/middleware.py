@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from bartizan_client.answers import DETAILS, Answer
 from bartizan_client.client import BlocklistClient, ClientStatus
-from bartizan_client.judgement import Judge, Kind
+from bartizan_client.judgement import Judge
 from bartizan_client.settings import CONNECTION, Settings
+from bartizan_client.verdict import Kind
 
 if TYPE_CHECKING:
     from typing import Unpack

@@ -10,8 +10,9 @@ import pytest
 
 from bartizan_client import Answer, Block, DecisionType, Scope, Settings, too_many_requests
 from bartizan_client.decision import FOREVER, Allowed
-from bartizan_client.judgement import MOST_PASSED, Judge, Kind, Verdict
+from bartizan_client.judgement import MOST_PASSED, Judge
 from bartizan_client.table import BlockTable
+from bartizan_client.verdict import Kind, Verdict
 from bartizan_client.wsgi import WsgiReader
 
 BAN, CAPTCHA, THROTTLE = DecisionType
@@ -332,6 +333,12 @@ def test_decisions_that_nobody_can_act_on_are_counted() -> None:
     assert asked.status("192.0.2.1") is None
     assert asked.judge.cannot_act() == {"Country": 1, "AS": 1, "throttle": 1}
     assert asked.counts["hook_errors"] == 1
+
+
+def test_nothing_of_the_application_runs_for_an_address_that_is_banned() -> None:
+    asked = Asked(block("203.0.113.9"), *SUBJECTS, user=broken, asn=broken)
+    assert asked.status() == 403
+    assert asked.counts["hook_errors"] == 0
 
 
 def test_a_weak_decision_about_the_address_gives_way_to_a_strong_one_about_the_user() -> None:
