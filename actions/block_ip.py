@@ -3,6 +3,7 @@
 from actions.blocks.block import BlockRequest, BlockResult, Origin, Outcome
 from actions.blocks.blocklist import block_id_for
 from actions.blocks.networks import canonical
+from actions.blocks.seen import addresses_seen, note_seen
 from actions.blocks.spared import doubt, spared, tell_instead
 from actions.incidents.incident import Entity, Incident
 from actions.incidents.runbook import BRAKE_RULE
@@ -27,6 +28,7 @@ async def run(finding: Finding, incident: Incident, world: World) -> None:
     if reason is not None:
         await tell_instead(finding, incident, reason, world)
         return
+    seen = addresses_seen(finding, value)
     request = BlockRequest(
         id=block_id_for(finding.id),
         value=value,
@@ -39,11 +41,15 @@ async def run(finding: Finding, incident: Incident, world: World) -> None:
         incident_id=incident.id,
         finding_id=finding.id,
         type=finding.block_type,
+        seen=seen,
         propose=finding.mode == Mode.PROPOSE,
     )
     result = await world.blocklist.block(request)
     if result.outcome == Outcome.BRAKED and result.first:
         await _raise_brake_alert(finding, world)
+    if result.outcome == Outcome.ALREADY_BLOCKED and result.block is not None:
+        inside = addresses_seen(finding, result.block.value)
+        await note_seen(world.redis, result.block, inside)
     kind, text = told(value, result)
     block = result.block
     data = {"outcome": result.outcome, "value": value, "block_id": block.id if block else None}

@@ -100,6 +100,16 @@ class TokenTable:
         stored = [caller for caller, _ in self._stored.values()]
         return {caller.token_id: caller.name for caller in (*stored, *self._outside.values())}
 
+    def holder(self, token_id: str, now_ms: int) -> Caller | None:
+        """Whose token has this id, while it is valid; None where it is not."""
+        outside = (caller for caller in self._outside.values() if caller.token_id == token_id)
+        stored = (
+            caller
+            for caller, expires_at in self._stored.values()
+            if caller.token_id == token_id and (expires_at is None or now_ms < expires_at)
+        )
+        return next(outside, None) or next(stored, None)
+
     def find(self, secret: str, now_ms: int) -> Caller | None:
         """Whose token this is, or None. The comparison is of hashes, so its timing tells nothing."""
         digest = hash_token(secret)

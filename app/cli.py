@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from app.commands.blocks import allow, blocks
+from app.commands.bouncers import bouncers
 from app.commands.delivery import route
 from app.commands.digest import digest
 from app.commands.explain import explain
@@ -43,6 +44,7 @@ app.add_typer(route, name="route")
 app.add_typer(digest, name="digest")
 app.add_typer(policy, name="policy")
 app.add_typer(tokens, name="tokens")
+app.add_typer(bouncers, name="bouncers")
 app.add_typer(sources, name="sources")
 app.add_typer(rejected, name="rejected")
 app.add_typer(simulate, name="simulate")

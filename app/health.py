@@ -96,7 +96,6 @@ async def readyz(request: Request) -> Response:
 
 
 @router.get("/api/health", response_class=Response, responses={503: {"description": "Not healthy"}})
-@router.get("/health", response_class=Response, responses={503: {"description": "Not healthy"}})
 async def health(request: Request) -> Response:
     """The state of this service and of what it needs. Says no versions and no secrets to strangers."""
     world: AppWorld = request.app.state.world
@@ -107,6 +106,12 @@ async def health(request: Request) -> Response:
         "checks": {name: [{"status": found, "time": at, **seen}] for name, (found, seen) in checks.items()},
     }
     return Response(msgspec.json.encode(body), 503 if status == "fail" else 200, media_type=HEALTH_TYPE)
+
+
+@router.get("/health", response_class=Response)
+async def up() -> Response:
+    """That the process answers, in the words of CrowdSec's local API, which its bouncers ask for."""
+    return Response(b'{"status":"up"}', media_type="application/json; charset=utf-8")
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -56,6 +56,9 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock_ms) ->
     Raises: ConfigError for a wrong policy or a database that cannot be read.
     """
     from app.admin.routes import router as admin
+    from app.bouncers.cscli import router as cscli
+    from app.bouncers.routes import router as bouncers
+    from app.bouncers.sensors import router as sensors
     from app.health import router as health
     from app.ingest.routes import router as ingest
     from app.lookup.front import FrontedApp
@@ -74,7 +77,7 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock_ms) ->
     app.state.world = world
     app.add_middleware(PathKey)
     install_problem_handlers(app)
-    for router in (ingest, lookup, admin, health, status):
+    for router in (ingest, lookup, bouncers, sensors, cscli, admin, health, status):
         app.include_router(router)
     return app
 

@@ -236,6 +236,9 @@ class Metrics:
             buckets=LOOKUP_BUCKETS_S,
         )
         self.blocks_active = self._gauge("bartizan_blocks_active", "Blocks in force", "mostrecent")
+        self.bouncers = self._gauge(
+            "bartizan_bouncers", "CrowdSec bouncers that asked within the last five minutes", "mostrecent"
+        )
         self.list_age = self._gauge(
             "bartizan_blocklist_age_seconds",
             "Since this process last heard of the blocklist from Redis",

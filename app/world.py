@@ -23,6 +23,9 @@ from actions.quiet.area import SERVICE_RULES
 from actions.responder import Responder
 from actions.world import World
 from app.auth import TokenTable
+from app.bouncers.desk import BouncerDesk
+from app.bouncers.reports import Reports
+from app.bouncers.sessions import Sessions
 from app.channels import build_channels, check_channels, incident_url_of
 from app.embedded_redis import socket_path
 from app.event_history import JournalHistory
@@ -74,6 +77,11 @@ class AppWorld:
     history: JournalHistory | None
     feed: Feed
     follower: Follower
+    bouncers: BouncerDesk
+    sessions: Sessions
+    """Of the CrowdSec agents that have logged in."""
+    reports: Reports
+    """What they report."""
     proxies: Proxies
     lists: Lists
     tokens: TokenTable
@@ -106,6 +114,7 @@ class AppWorld:
         if age_s is not None:
             self.metrics.list_age.set(age_s)
         try:
+            self.metrics.bouncers.set(await self.bouncers.store.recent())
             self.metrics.messages_waiting.set(await self.actions.outbox.waiting())
             health = await self.actions.channel_health.all(self.actions.sender.channels)
             self.metrics.show_channels(health, await self.actions.dead_letters.counts(), self.now())
@@ -200,6 +209,9 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             now,
             on_storage_error=lambda: metrics.count("storage_errors", where="follower"),
         ),
+        bouncers=BouncerDesk(feed, actions.feed, actions.blocklist, redis, now),
+        sessions=Sessions(redis, now),
+        reports=Reports(redis, windows, lambda: store.current, lambda: world.engine.secrets, now),
         proxies=Proxies(settings, metrics),
         lists=Lists(feed, now),
         tokens=tokens,

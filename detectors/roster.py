@@ -14,6 +14,7 @@ from detectors.auth_failures import AuthFailures
 from detectors.client_error_rate import ClientErrorRate
 from detectors.condition_matching import matcher_of
 from detectors.credential_stuffing import CredentialStuffing
+from detectors.crowdsec_alert import CrowdsecAlert
 from detectors.detector import Detector, Look, Surroundings, Verdict
 from detectors.distributed_brute_force import DistributedBruteForce
 from detectors.elevated_error_rate import ElevatedErrorRate
@@ -70,11 +71,13 @@ TALLIES: dict[str, type[Tally]] = {
     "client_error_rate": ClientErrorRate,
 }
 """Detectors that look at whole batches."""
-WATCHES: dict[str, type[SourceUnreadable | SourceSilent]] = {
+WATCHES: dict[str, type[SourceUnreadable | SourceSilent | CrowdsecAlert]] = {
     "source_unreadable": SourceUnreadable,
     "source_silent": SourceSilent,
+    "crowdsec_alert": CrowdsecAlert,
 }
-"""Rules about who sends the logs. They see no event: app/sources/watch.py asks them."""
+"""Rules that see no event: about who sends the logs (app/sources/watch.py asks them), and what other programs found
+(app/bouncers/reports.py)."""
 OWN_RULES = "own_rules"
 """The name under which a failure of the operator's own rules is counted."""
 

@@ -36,7 +36,7 @@ _WINDOWS = {
     Kind.SCORE: (
         "That many points of one {by}: they count in full for {window}, half for another, a quarter for a third."
     ),
-    Kind.WATCH: "None: what Bartizan keeps of each {by} is looked at every few seconds; {window} is said under What.",
+    Kind.WATCH: "None: no event is counted; what is looked at is said under What.",
     Kind.TRAVEL: "Two of one {by}, one after the other within {window}.",
 }
 _PLURAL = {"user": "users", "ip": "addresses", "key": "keys", "host": "hosts"}

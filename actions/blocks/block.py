@@ -70,6 +70,8 @@ class Decision(msgspec.Struct, frozen=True):
     origin: Origin = Origin.RULE
     type: DecisionType = DecisionType.BAN
     scope: Scope = Scope.IP
+    seen: str = ""
+    """As in `Block`."""
 
     def __post_init__(self) -> None:
         _set_scope(self)
@@ -112,6 +114,9 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     changed_by: str | None = None
     note: str = ""
     """The reason of the last change by a person."""
+    seen: str = ""
+    """Of an IPv6 network: the addresses inside that attacked, newest first, with a space in between. For those who
+    enforce single addresses only. No list, since Lua writes an empty one as an object."""
 
     def __post_init__(self) -> None:
         _set_scope(self)
@@ -134,6 +139,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
             origin=self.origin,
             type=self.type,
             scope=self.scope,
+            seen=self.seen,
         )
 
 
@@ -158,6 +164,8 @@ class BlockRequest(msgspec.Struct, frozen=True, kw_only=True):
     rule: str | None = None
     incident_id: str | None = None
     finding_id: str | None = None
+    seen: tuple[str, ...] = ()
+    """As in `Block`."""
     propose: bool = False
     force: bool = False
     """Allows networks wider than a /16 (v4) or /32 (v6). What must never be blocked stays refused."""

@@ -146,6 +146,7 @@ class Blocklist:
             actor=(actor or SYSTEM).name,
             finding_id=request.finding_id,
             changed_at=now,
+            seen=" ".join(request.seen),
         )
         keys = [
             block_key(request.id),

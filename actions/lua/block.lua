@@ -147,7 +147,7 @@ else
   local decision = cjson.encode({
     id = block.id, value = block.value, scope = block.scope, type = block.type, origin = block.origin, rule = block.rule,
     reason = block.reason, incident_id = block.incident_id, created_at = block.created_at,
-    ['until'] = block['until'],
+    ['until'] = block['until'], seen = block.seen,
   })
   redis.call('HSET', KEYS[2], key, decision)
   redis.call('XADD', KEYS[10], 'MAXLEN', '~', ARGV[13], '*', 'op', 'add', 'decision', decision, 'reason', 'blocked')

@@ -43,6 +43,8 @@ class Columns:
         self._metas: list[Meta | None] = []
         self._odd_ids: dict[int, str] = {}
         """Ids that are not ours, by slot."""
+        self._seen: dict[int, str] = {}
+        """What `Decision.seen` says, of the few that say anything."""
         self._free: list[int] = []
         self._shared: dict[Meta, Meta] = {}
         self.weaker = 0
@@ -66,6 +68,8 @@ class Columns:
             self._ids[slot] = int(decision.id, 16)
         else:
             self._odd_ids[slot] = decision.id
+        if decision.seen:
+            self._seen[slot] = decision.seen
         self._metas[slot] = self._share(decision)
         self.weaker += decision.type is not DecisionType.BAN
         return slot
@@ -81,6 +85,7 @@ class Columns:
         if meta is not None and meta.type is not DecisionType.BAN:
             self.weaker -= 1
         self._odd_ids.pop(slot, None)
+        self._seen.pop(slot, None)
         self._metas[slot] = None
 
     def drop(self, slot: int) -> None:
@@ -113,6 +118,7 @@ class Columns:
             rule=meta.rule,
             incident_id=meta.incident_id,
             created_at=self._created[slot],
+            seen=self._seen.get(slot, ""),
         )
 
     def is_same(self, slot: int, other: "Columns", other_slot: int) -> bool:
@@ -122,6 +128,7 @@ class Columns:
             and self._created[slot] == other._created[other_slot]
             and self._metas[slot] == other._metas[other_slot]
             and self.id(slot) == other.id(other_slot)
+            and self._seen.get(slot) == other._seen.get(other_slot)
         )
 
     def __len__(self) -> int:
@@ -132,8 +139,13 @@ class Columns:
         numbers: dict[Meta, int] = {}
         metas = [FREE if meta is None else numbers.setdefault(meta, len(numbers)) for meta in self._metas]
         return PackedColumns(
-            *(self.untils.tobytes(), self._ids.tobytes(), self._created.tobytes()),
-            *(array("I", metas).tobytes(), list(numbers), self._odd_ids.copy()),
+            untils=self.untils.tobytes(),
+            ids=self._ids.tobytes(),
+            created=self._created.tobytes(),
+            which=array("I", metas).tobytes(),
+            metas=list(numbers),
+            odd_ids=self._odd_ids.copy(),
+            seen=self._seen.copy(),
         )
 
     @classmethod
@@ -151,7 +163,7 @@ class Columns:
             columns._metas = [metas[number] for number in which]
         except KeyError as error:
             raise ValueError("a kind of decision is missing") from error
-        columns._odd_ids = packed.odd_ids
+        columns._odd_ids, columns._seen = packed.odd_ids, packed.seen
         columns._free = [slot for slot, meta in enumerate(columns._metas) if meta is None]
         weaker = {number for number, meta in metas.items() if meta and meta.type is not DecisionType.BAN}
         columns.weaker = sum(number in weaker for number in which) if weaker else 0
@@ -168,3 +180,4 @@ class PackedColumns(msgspec.Struct, frozen=True, gc=False):
     """The number of each slot's meta, or FREE."""
     metas: list[Meta]
     odd_ids: dict[int, str]
+    seen: dict[int, str]

@@ -23,6 +23,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     rule: str | None = None
     incident_id: str | None = None
     created_at: int = 0
+    seen: str = ""
+    """Of an IPv6 network: the addresses inside that attacked, with a space in between."""
 
     @property
     def wire(self) -> msgspec.Raw:

@@ -9,13 +9,13 @@ import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import islice, takewhile
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from actions.blocks.subjects import ADDRESSES
+from actions.blocks.subjects import ADDRESSES, scope_of
 from app.lookup.addresses import parse_network, spelled
-from app.lookup.packed import PackedList
+from app.lookup.packed import Key, PackedList
 from app.lookup.table import Allowed, Decision, Table
 from app.lookup.wire import Change, Disallowed, Removed, fold, json_parts, text_parts
 from app.policies.enforcement import FALLBACK, Fallback
@@ -41,6 +41,13 @@ def parse_cursor(text: str) -> tuple[int, int]:
     return int(ms), int(sequence or 0)
 
 
+class Step(NamedTuple):
+    """One change: what those hear who know one decision for each value, and what happened."""
+
+    told: Change
+    happened: Change
+
+
 class Feed:
     """The blocklist of this process: lookups, the whole list, and the changes since a cursor."""
 
@@ -50,7 +57,7 @@ class Feed:
         self.is_ready = False
         self.cursor = "0-0"
         self._floor = (0, 0)
-        self._ring: deque[tuple[tuple[int, int], Change]] = deque()
+        self._ring: deque[tuple[tuple[int, int], Step]] = deque()
         self._ring_size = ring_size
         self._moved = asyncio.Event()
         self._answers: dict[str, bytes] = {}
@@ -92,7 +99,7 @@ class Feed:
         goes_on = self.is_ready and position >= before
         old, now = self.table.copy(), self._now()
         self.table.take_over(table)
-        changed: list[Change] = []
+        changed: list[Step] = []
         if goes_on:
             for found in differences(old, self.table, now):
                 if found is None:
@@ -125,8 +132,8 @@ class Feed:
                 self.table.allow(change)
             case Disallowed():
                 self.table.disallow(change.value)
-        if told is not None:
-            self._remember(parse_cursor(cursor), [told])
+        if told is not None and change is not None:
+            self._remember(parse_cursor(cursor), [Step(told, change)])
         self._move(cursor)
 
     def _told(self, change: Decision | Removed) -> Change:
@@ -147,14 +154,15 @@ class Feed:
             self._move(self.cursor)
             return
         changed = self.table.changed_by(before, packed, now)
-        told: list[Change] = []
+        steps: list[Step] = []
         for key, old_id in islice(changed, self._ring_size + 1):
-            found = self.table.exactly(key, now)
-            told.append(found or Removed(old_id, spelled(*key)))
-        if len(told) > self._ring_size:
+            is_on_it = packed is not None and packed.holds(key)
+            happened = packed.decision(key) if packed is not None and is_on_it else removed(old_id, key)
+            steps.append(Step(self.table.exactly(key, now) or happened, happened))
+        if len(steps) > self._ring_size:
             self._start_over(parse_cursor(cursor))
         else:
-            self._remember(parse_cursor(cursor), told)
+            self._remember(parse_cursor(cursor), steps)
         self._move(cursor)
 
     def _start_over(self, position: tuple[int, int]) -> None:
@@ -162,8 +170,8 @@ class Feed:
         self._ring.clear()
         self._floor = position
 
-    def _remember(self, position: tuple[int, int], changes: Iterable[Change]) -> None:
-        self._ring.extend((position, change) for change in changes)
+    def _remember(self, position: tuple[int, int], steps: Iterable[Step]) -> None:
+        self._ring.extend((position, step) for step in steps)
         while len(self._ring) > self._ring_size:
             self._floor = self._ring.popleft()[0]
 
@@ -225,11 +233,21 @@ class Feed:
         if not self._floor <= position <= parse_cursor(self.cursor):
             return None
         newest_first = takewhile(lambda entry: entry[0] > position, reversed(self._ring))
-        changes = [change for _, change in newest_first][::-1]
+        changes = [step.told for _, step in newest_first][::-1]
         body = msgspec.json.encode(fold(self.cursor, changes, self._fallback))
         if len(self._answers) < ANSWERS_KEPT:
             self._answers[cursor] = body
         return body
+
+    def entries_since(self, position: tuple[int, int]) -> list[tuple[tuple[int, int], Change]] | None:
+        """What happened after a position, each with its own, oldest first; None where that is not known any more.
+
+        Of a value that stands on lists, too, each of its decisions by itself, as `Table.every` has them.
+        """
+        if not self._floor <= position <= parse_cursor(self.cursor):
+            return None
+        newest_first = takewhile(lambda entry: entry[0] > position, reversed(self._ring))
+        return [(place, step.happened) for place, step in newest_first][::-1]
 
     async def whole_list(self, form: Form) -> tuple[str, bytes | AsyncIterator[bytes]]:
         """The ETag and the body of the whole list, `json` or `txt`; in pieces where it is very large.
@@ -277,22 +295,28 @@ async def _reset(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         is_first = False
 
 
-def differences(old: Table, new: Table, now: int) -> Iterator[Change | None]:
+def removed(old_id: str, key: Key) -> Removed:
+    """That a decision is over."""
+    value = spelled(*key)
+    return Removed(old_id, value, scope_of(value))
+
+
+def differences(old: Table, new: Table, now: int) -> Iterator[Step | None]:
     """What turns the old table into the new one; None now and then, where other work may have its turn."""
     for differing in old.differing(new):
         if differing is None:
             yield None
             continue
         key, old_id = differing
-        found = new.exactly(key, now)
-        if found is not None:
-            yield found
-        elif old_id is not None:
-            yield Removed(old_id, spelled(*key))
+        happened = new.own(key, now) or (None if old_id is None else removed(old_id, key))
+        if happened is not None:
+            yield Step(new.exactly(key, now) or happened, happened)
+    changes: list[Change] = []
     before, after = old.named(), new.named()
-    yield from [Removed(d.id, d.value, d.scope) for key, d in before.items() if key not in after]
-    yield from [decision for key, decision in after.items() if before.get(key) != decision]
+    changes += [Removed(d.id, d.value, d.scope) for key, d in before.items() if key not in after]
+    changes += [decision for key, decision in after.items() if before.get(key) != decision]
     allowed_before = {entry.value: entry for entry in old.allowlist(now)}
     allowed_after = {entry.value: entry for entry in new.allowlist(now)}
-    yield from [Disallowed(value) for value in allowed_before if value not in allowed_after]
-    yield from [entry for value, entry in allowed_after.items() if allowed_before.get(value) != entry]
+    changes += [Disallowed(value) for value in allowed_before if value not in allowed_after]
+    changes += [entry for value, entry in allowed_after.items() if allowed_before.get(value) != entry]
+    yield from [Step(change, change) for change in changes]

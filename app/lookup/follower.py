@@ -36,7 +36,7 @@ def to_decision(stored: StoredDecision) -> Decision:
     """A stored decision as the table keeps it."""
     return Decision(
         *(stored.id, stored.value, stored.until, stored.scope, stored.type, stored.origin.value),
-        *(stored.reason, stored.rule, stored.incident_id, stored.created_at),
+        *(stored.reason, stored.rule, stored.incident_id, stored.created_at, stored.seen),
     )
 
 

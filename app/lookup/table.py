@@ -238,12 +238,29 @@ class Table:
         """Whether there are decisions about anything but addresses."""
         return bool(self._named)
 
+    def own(self, key: Key, now: int) -> Decision | None:
+        """Our own decision in force of exactly this address or network."""
+        version, number, shift = key
+        slot = self._blocks[version].get(number, shift)
+        if slot is None or self._columns.untils[slot] <= now:
+            return None
+        return self._columns.decision(slot, spelled(version, number, shift))
+
+    def every(self, now: int) -> Iterator[Decision]:
+        """Every decision in force at `now`: of a value our own and that of each list. As `blocks` otherwise."""
+        columns = self._columns
+        for version, levels in self._blocks.items():
+            for number, shift, slot in levels:
+                if columns.untils[slot] > now:
+                    yield columns.decision(slot, spelled(version, number, shift))
+        yield from [d for d in self._named.values() if d.until is None or now < d.until]
+        for packed in self._lists.values():
+            if not packed.is_over(now):
+                yield from map(packed.decision, packed.entries())
+
     def exactly(self, key: Key, now: int) -> Decision | None:
         """The strongest decision in force of exactly this address or network; ours before a list's."""
-        version, number, shift = key
-        slot, found = self._blocks[version].get(number, shift), None
-        if slot is not None and self._columns.untils[slot] > now:
-            found = self._columns.decision(slot, spelled(version, number, shift))
+        found = self.own(key, now)
         for packed in self._lists.values():
             if (
                 packed.holds(key)

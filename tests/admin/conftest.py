@@ -16,6 +16,7 @@ from actions.delivery.outbox import LogChannel
 from actions.world import World
 from app.admin.routes import router
 from app.auth import Role, TokenTable
+from app.bouncers.desk import BouncerDesk
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
 from app.metrics import Metrics
@@ -65,6 +66,7 @@ async def desk(redis: Redis, tmp_path: Path) -> AsyncIterator[Desk]:
         token_store=TokenStore(redis, now),
         channels={"log": LogChannel()},
         feed=feed,
+        bouncers=BouncerDesk(feed, actions.feed, actions.blocklist, redis, now),
         follower=follower,
         now=now,
         version="0",

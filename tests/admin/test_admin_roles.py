@@ -34,6 +34,7 @@ VIEWER = {
     ("GET", "/silences/{silence_id}"),
     ("GET", "/maintenance"),
     ("GET", "/sources"),
+    ("GET", "/bouncers"),
     ("GET", "/rejected"),
 }
 RESPONDER = {

@@ -59,7 +59,9 @@ async def test_ten_failures_are_a_block_and_nine_are_not(app: FastAPI, client: h
 
 
 async def test_every_address_for_probes_answers(client: httpx.AsyncClient) -> None:
-    for path in ("/livez", "/readyz", "/api/health", "/health"):
+    up = await client.get("/health", headers={"Authorization": ""})
+    assert (up.status_code, up.content) == (200, b'{"status":"up"}')
+    for path in ("/livez", "/readyz", "/api/health"):
         answer = await client.get(path, headers={"Authorization": ""})
         assert (path, answer.status_code, answer.json()["status"]) == (path, 200, "pass")
     health = await client.get("/api/health")
