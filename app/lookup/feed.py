@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -147,23 +147,33 @@ class Feed:
 
         `cursor`: that of the change in the stream that says so; None before anybody follows, at the start.
         """
+        for _ in self._taking(name, packed, cursor):
+            pass
+
+    async def renew_list(self, name: str, packed: PackedList | None, cursor: str | None = None) -> None:
+        """The same, while other work gets its turn: to compare a million entries takes a second and more."""
+        for _ in self._taking(name, packed, cursor):
+            await asyncio.sleep(0)
+
+    def _taking(self, name: str, packed: PackedList | None, cursor: str | None) -> Iterator[None]:
         before, now = self.table.put_list(name, packed), self._now()
-        if cursor is None:
-            if self.is_ready:
-                self._start_over(parse_cursor(self.cursor))
-            self._move(self.cursor)
-            return
-        changed = self.table.changed_by(before, packed, now)
         steps: list[Step] = []
-        for key, old_id in islice(changed, self._ring_size + 1):
-            is_on_it = packed is not None and packed.holds(key)
-            happened = packed.decision(key) if packed is not None and is_on_it else removed(old_id, key)
-            steps.append(Step(self.table.exactly(key, now) or happened, happened))
-        if len(steps) > self._ring_size:
-            self._start_over(parse_cursor(cursor))
-        else:
+        if cursor is not None:
+            for changed in self.table.changed_by(before, packed):
+                if changed is None:
+                    yield
+                    continue
+                key, old_id = changed
+                is_on_it = packed is not None and packed.holds(key)
+                happened = packed.decision(key) if packed is not None and is_on_it else removed(old_id, key)
+                steps.append(Step(self.table.exactly(key, now) or happened, happened))
+                if len(steps) > self._ring_size:
+                    break
+        if cursor is not None and len(steps) <= self._ring_size:
             self._remember(parse_cursor(cursor), steps)
-        self._move(cursor)
+        elif self.is_ready:
+            self._start_over(parse_cursor(cursor or self.cursor))
+        self._move(cursor or self.cursor)
 
     def _start_over(self, position: tuple[int, int]) -> None:
         """Whoever followed so far takes the whole list."""

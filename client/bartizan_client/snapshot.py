@@ -89,15 +89,15 @@ class Snapshot:
         A disk that is full or read-only is reported once, until it works again.
         """
         head = head_line(self._source, contents.etag, contents.cursor)
-        try:
-            with self._lock:
+        with self._lock:
+            try:
                 if not self._starts_with(head):
                     self._write(head, contents)
-            self._works = True
-        except OSError as error:
-            if self._works:
-                logger.warning("no snapshot, so a restart may begin without a list: %s", error)
-            self._works = False
+                self._works = True
+            except OSError as error:
+                if self._works:
+                    logger.warning("no snapshot, so a restart may begin without a list: %s", error)
+                self._works = False
 
     def _read(self) -> Listing:
         """Raises: OSError, and what SnapshotFile and `read_table` raise."""
