@@ -89,7 +89,9 @@ class Rows:
         self._free.append(row)
 
     def id_of(self, row: int) -> str:
-        return self._odd_ids.get(row) or format(self._ids[row], f"0{ID_DIGITS}x")
+        """The id; "" where none was given."""
+        number = self._ids[row]
+        return format(number, f"0{ID_DIGITS}x") if number != NO_ID else self._odd_ids.get(row, "")
 
     def facts_of(self, row: int) -> Facts:
         return self._known[self._facts[row]]
@@ -116,12 +118,12 @@ class Rows:
         self._free_numbers = [number for number in range(len(known)) if not uses[number]]
 
     def _id_number(self, row: int, id: str) -> int:
-        if _PLAIN_ID(id):
-            if self._odd_ids:
-                self._odd_ids.pop(row, None)
-            return int(id, 16)
-        self._odd_ids[row] = id
-        return NO_ID
+        number = int(id, 16) if _PLAIN_ID(id) else NO_ID
+        if number == NO_ID and id:
+            self._odd_ids[row] = id
+        elif self._odd_ids:
+            self._odd_ids.pop(row, None)
+        return number
 
     def _number(self, facts: Facts) -> int:
         number = self._numbers.get(facts)

@@ -117,7 +117,9 @@ class BlockTable:
                 if type is not block.type:
                     index.drop(network)
         facts = Facts(block.reason, block.rule, block.origin)
-        self.indexes[block.type].put(network, block.until_s, block.id, facts)
+        # The ids of a list's entries say nothing new, and there may be a million of them.
+        is_derived = block.origin and block.id == f"{block.origin}:{_text(network)}"
+        self.indexes[block.type].put(network, block.until_s, "" if is_derived else block.id, facts)
 
     def remove(self, value: str, scope: Scope | None = None) -> None:
         """Lift the decision about exactly this subject, where there is one. Raises: as `add`."""
@@ -185,19 +187,11 @@ class BlockTable:
 
 
 def _block(index: Index, type: DecisionType, network: Network, row: int) -> Block:
-    rows = index.rows
-    facts = rows.facts_of(row)
+    rows, value = index.rows, _text(network)
+    reason, rule, origin = rows.facts_of(row)
     scope = Scope.IP if network[2] == BITS[network[0]] else Scope.RANGE
-    return Block(
-        rows.id_of(row),
-        _text(network),
-        facts.reason,
-        facts.rule,
-        rows.until_s[row],
-        scope,
-        type,
-        facts.origin,
-    )
+    id = rows.id_of(row) or f"{origin}:{value}"
+    return Block(id, value, reason, rule, rows.until_s[row], scope, type, origin)
 
 
 def _text(network: Network) -> str:

@@ -155,6 +155,7 @@ def test_a_table_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
     blocks = [
         Block("00000000000000ab", "203.0.113.9", "10 failed logins", "auth_failures", FOREVER),
         Block("an odd id", "203.0.113.0/24", "listed", None, 2e9, None, DecisionType.BAN, "lists:x"),
+        Block("lists:x:192.0.2.128/25", "192.0.2.128/25", "listed", None, 2e9, origin="lists:x"),
         Block("2", "2001:db8:1:2::/64", "", None, 2e9),
         Block("3", "2001:db8::1", "", None, 2e9),
         Block("4", "2001:db8::/32", "", None, 2e9),
