@@ -9,7 +9,7 @@ import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import takewhile
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,7 +17,7 @@ from actions.blocks.subjects import ADDRESSES, scope_of
 from app.lookup.addresses import parse_network, spelled
 from app.lookup.packed import Key, PackedList
 from app.lookup.table import Allowed, Decision, Table
-from app.lookup.wire import Change, Disallowed, Removed, fold, json_parts, text_parts
+from app.lookup.wire import Change, Disallowed, Removed, fold, json_parts
 from app.policies.enforcement import FALLBACK, Fallback
 from detectors.finding import DecisionType
 
@@ -28,7 +28,6 @@ MOST_AT_ONCE = 200_000
 LARGE_LIST_MS = 60_000
 """A larger list without a change is another one after this time: what is over is left out."""
 RESET = b'{"reset":true,'
-Form = Literal["json", "txt"]
 ANSWERS_KEPT = 64
 """Encoded answers kept between two changes; nearly all clients wait at the same cursor."""
 
@@ -61,8 +60,8 @@ class Feed:
         self._ring_size = ring_size
         self._moved = asyncio.Event()
         self._answers: dict[str, bytes] = {}
-        self._lists: dict[Form, tuple[str, int | None, str, bytes]] = {}
-        self._encoding: dict[Form, asyncio.Lock] = {}
+        self._list: tuple[str, int | None, str, bytes] | None = None
+        self._encoding = asyncio.Lock()
         self._is_closed = False
         self._fallback = FALLBACK
         self.waiting = 0
@@ -78,7 +77,7 @@ class Feed:
         if fallback != self._fallback:
             self._fallback = fallback
             self._answers.clear()
-            self._lists.clear()
+            self._list = None
 
     def load(self, cursor: str, table: Table) -> None:
         """Take a whole new table. What it changes goes to the followers as changes at the new cursor.
@@ -188,7 +187,7 @@ class Feed:
     def _move(self, cursor: str) -> None:
         self.cursor = cursor
         self._answers.clear()
-        self._lists.clear()
+        self._list = None
         self._wake()
 
     def _wake(self) -> None:
@@ -229,7 +228,7 @@ class Feed:
         kept = None if cursor is None else self.known_changes(cursor)
         if kept is not None:
             return kept
-        _, body = await self.whole_list("json")
+        _, body = await self.whole_list()
         if isinstance(body, bytes):
             return RESET + body[1:]
         return _reset(body)
@@ -259,33 +258,30 @@ class Feed:
         newest_first = takewhile(lambda entry: entry[0] > position, reversed(self._ring))
         return [(place, step.happened) for place, step in newest_first][::-1]
 
-    async def whole_list(self, form: Form) -> tuple[str, bytes | AsyncIterator[bytes]]:
-        """The ETag and the body of the whole list, `json` or `txt`; in pieces where it is very large.
+    async def whole_list(self) -> tuple[str, bytes | AsyncIterator[bytes]]:
+        """The ETag and the body of the whole list, as JSON; in pieces where it is very large.
 
         Other work goes on meanwhile. A list in one piece is encoded again only when it changed.
         """
         if len(self.table) + self.table.listed > MOST_AT_ONCE:
             now = self._now()
-            etag = f'W/"{form}.{self.cursor}.{self._spared()}.{now // LARGE_LIST_MS}"'
-            return etag, _unhurried(self._parts(form, now))
-        lock = self._encoding.setdefault(form, asyncio.Lock())
-        async with lock:
-            kept = self._lists.get(form)
+            etag = f'W/"json.{self.cursor}.{self._spared()}.{now // LARGE_LIST_MS}"'
+            return etag, _unhurried(self._parts(now))
+        async with self._encoding:
+            kept = self._list
             if kept is None or kept[0] != self.cursor or (kept[1] is not None and self._now() >= kept[1]):
-                kept = self._lists[form] = await self._whole(form)
+                kept = self._list = await self._whole()
             return kept[2], kept[3]
 
-    async def _whole(self, form: Form) -> tuple[str, int | None, str, bytes]:
+    async def _whole(self) -> tuple[str, int | None, str, bytes]:
         """The cursor, when the first entry is over, the ETag and the body."""
         now, cursor = self._now(), self.cursor
-        body = b"".join([part async for part in _unhurried(self._parts(form, now))])
-        etag = f'W/"{form}.{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        body = b"".join([part async for part in _unhurried(self._parts(now))])
+        etag = f'W/"json.{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         return cursor, self.table.first_end(now), etag, body
 
-    def _parts(self, form: Form, now: int) -> Iterator[bytes]:
-        if form == "json":
-            return json_parts(self.cursor, self.table, now, self._fallback)
-        return text_parts(self.table, now, self._fallback)
+    def _parts(self, now: int) -> Iterator[bytes]:
+        return json_parts(self.cursor, self.table, now, self._fallback)
 
     def _spared(self) -> str:
         return "".join(kind.value[0] for kind, what in self._fallback.items() if what is Fallback.IGNORE)

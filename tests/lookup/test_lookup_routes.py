@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from app.auth import TokenTable
 from app.lookup.feed import Feed
+from app.lookup.lists import Lists
 from app.lookup.routes import router
 from app.lookup.table import Allowed, Decision, Table
 from app.metrics import Metrics
@@ -49,7 +50,9 @@ async def client(feed: Feed) -> AsyncIterator[httpx.AsyncClient]:
     install_problem_handlers(app)
     app.include_router(router)
     tokens = TokenTable(Settings(lookup_token=TOKEN, viewer_token="viewer" + TOKEN))
-    app.state.world = SimpleNamespace(feed=feed, tokens=tokens, now=lambda: NOW, metrics=Metrics())
+    app.state.world = SimpleNamespace(
+        feed=feed, lists=Lists(feed, lambda: NOW), tokens=tokens, now=lambda: NOW, metrics=Metrics()
+    )
     transport = httpx.ASGITransport(app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://t", headers=headers) as made:
