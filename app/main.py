@@ -21,6 +21,7 @@ from app.health_check import HealthChecker, wait_for_stop
 from app.ingest.path_key import PathKey
 from app.journal.journal import Journal
 from app.log import configure_logging
+from app.lookup.snapshot import SAVE_EVERY_S, WAITED_FOR, SnapshotFile, SnapshotKeeper
 from app.problems import install_problem_handlers
 from app.settings import Settings, load_settings
 from app.tokens import TokenRefresher, ensure_tokens
@@ -89,11 +90,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await _start_embedded(stack, world.settings)
         stack.push_async_callback(world.close)
         refresher = TokenRefresher(world.tokens, world.token_store, world.settings)
-        await _first_look(world, refresher)
+        keeper = SnapshotKeeper(world.feed, SnapshotFile(world.settings.data_dir))
+        await _first_look(world, refresher, keeper)
+        if world.is_first:
+            stack.push_async_callback(keeper.save)
         stack.enter_context(_at_end_signal(world.feed.close))
         if world.journal is not None:
             await _start_journal(stack, world.journal)
-        await stack.enter_async_context(_tasks(_jobs(world, refresher)))
+        await stack.enter_async_context(_tasks(_jobs(world, refresher, keeper)))
         # What lives as long as the process is not looked at again by every full collection: a third of the CPU
         # of ingest went there (python -m benchmarks ingest, with and without).
         gc.collect()
@@ -119,13 +123,18 @@ async def _start_journal(stack: AsyncExitStack, journal: Journal) -> None:
     stack.push_async_callback(asyncio.to_thread, running.__exit__, None, None, None)
 
 
-async def _first_look(world: AppWorld, refresher: TokenRefresher) -> None:
-    """Tokens and blocklist before the first request, where Redis is there; else from disk, and later."""
+async def _first_look(world: AppWorld, refresher: TokenRefresher, keeper: SnapshotKeeper) -> None:
+    """Tokens and blocklist before the first request: from disk, and from Redis where it is there.
+
+    A very large blocklist from disk is not waited for: the follower makes it right beside the first requests.
+    """
     refresher.load_cache()
+    restored = await keeper.restore()
     try:
         await ensure_tokens(world.token_store, world.settings, world.now())
         await refresher.refresh()
-        await world.follower.step()
+        if restored <= WAITED_FOR:
+            await world.follower.step()
     except StorageError as error:
         world.metrics.storage_errors.labels("tokens").inc()
         log.warning("redis_away_at_start", error=str(error))
@@ -134,7 +143,7 @@ async def _first_look(world: AppWorld, refresher: TokenRefresher) -> None:
 Job = Callable[[asyncio.Event], Awaitable[None]]
 
 
-def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
+def _jobs(world: AppWorld, refresher: TokenRefresher, keeper: SnapshotKeeper) -> dict[str, Job]:
     """The tasks beside the requests, by name. Each ends soon after the event is set, or is cancelled."""
 
     async def watch_policy() -> None:
@@ -177,6 +186,8 @@ def _jobs(world: AppWorld, refresher: TokenRefresher) -> dict[str, Job]:
         "responder": world.responder.run,
         "investigator": world.investigator.run,
     }
+    if world.is_first:
+        jobs["snapshot"] = _every(SAVE_EVERY_S, keeper.save)
     parent = multiprocessing.parent_process()
     if parent is not None:
 

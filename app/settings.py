@@ -164,14 +164,14 @@ def fingerprint_key(settings: Settings) -> bytes:
     return key
 
 
-def write_new_private(path: Path, text: str) -> bool:
+def write_new_private(path: Path, content: str | bytes) -> bool:
     """Make a file that only its owner reads; False where it exists already, which is then left alone.
 
     The file appears complete or not at all. Raises: OSError.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     try:

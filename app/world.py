@@ -93,6 +93,8 @@ class AppWorld:
     channels: dict[str, Channel]
     """By name; those of the policy in force, and `log`."""
     now: Callable[[], int]
+    is_first: bool
+    """Whether this is the one process of its data folder that writes what all of them read."""
     slot: int
     """The open file that keeps this process's name its own."""
 
@@ -225,6 +227,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         http=http,
         channels=channels,
         now=now,
+        is_first=consumer.endswith("-0"),
         slot=slot,
     )
     store.checks.append(lambda policy: check_channels(policy.channels, settings.data_dir))

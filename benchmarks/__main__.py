@@ -13,6 +13,8 @@ NAMES = (
     "investigate",
     "replay",
     "lookup",
+    "blocklist_size",
+    "start",
     "client_lookup",
     "flood",
     "behaviour",

@@ -15,7 +15,7 @@ from app.policies.policy import Policy, load_policy, threshold_text
 from app.policies.tests import check_examples, failure_of, run_examples
 from detectors.condition_words import describe
 from detectors.errors import ConfigError
-from detectors.finding import Action, Mode, Severity, SubjectKind
+from detectors.finding import Action, DecisionType, Mode, Severity, SubjectKind
 from detectors.rule import Rule
 
 LONGEST_POLICY = 256 * 1024
@@ -36,6 +36,8 @@ class RuleModel(Output):
     actions: tuple[Action, ...]
     severity: Severity
     mode: Mode
+    type: DecisionType
+    """What block_ip makes."""
     group_by: tuple[SubjectKind, ...]
     distinct: SubjectKind | None
     duration: str
@@ -163,6 +165,7 @@ def _rule(rule: Rule) -> RuleModel:
         actions=rule.actions,
         severity=rule.severity,
         mode=rule.mode,
+        type=rule.block_type,
         group_by=rule.group_by,
         distinct=rule.distinct,
         duration=format_duration(rule.duration_ms),

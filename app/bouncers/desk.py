@@ -12,13 +12,15 @@ from actions.storage import Client, storage_errors, text_of
 from app.bouncers.bouncer import Bouncer
 from app.bouncers.cuts import Cuts
 from app.bouncers.filters import Wanted
-from app.bouncers.ledger import Event, Ledger, Position
-from app.bouncers.offers import Offer, Offering, is_in_force, strongest_first
+from app.bouncers.offers import Offer, Offering, strongest_first
 from app.bouncers.store import BouncerStore, Place
-from app.bouncers.stream import Delta, everything
+from app.bouncers.stream import Delta, everything, unhurried
+from app.lookup.addresses import parse_network
+from app.lookup.decision import Decision
 from app.lookup.feed import Feed, parse_cursor
 from app.lookup.follower import to_change, to_decision
-from app.lookup.table import Allowed, Decision, parse_network
+from app.lookup.history import Event, Position
+from app.lookup.table import Allowed
 from app.lookup.wire import Disallowed, Removed
 from app.policies.enforcement import Fallback
 from detectors.errors import StorageError
@@ -63,7 +65,6 @@ class BouncerDesk:
         self._blocklist = blocklist
         self._redis = redis
         self._now = now
-        self.ledger = Ledger(feed)
         self.store = BouncerStore(redis, now)
         self._places: dict[str, Place] = {}
         self._seen_at: dict[str, int] = {}
@@ -72,18 +73,19 @@ class BouncerDesk:
 
     async def decisions(self, bouncer: Bouncer, wanted: Wanted) -> list[Offer]:
         """The decisions in force that are asked for, the strongest first."""
-        now = self._now()
-        await self.ledger.catch_up(now)
+        now, table = self._now(), self._feed.table
         offering = self._offering(bouncer, wanted, now, stream=False)
         if wanted.network is not None and wanted.contains:
-            found: Iterable[Decision] = self.ledger.covering(wanted.network)
+            found: Iterable[Decision] = table.covering(wanted.network, now)
         elif wanted.network is not None:
-            found = self.ledger.inside(wanted.network)
+            found = table.inside(wanted.network, now)
         elif wanted.value is not None:
-            found = self.ledger.of_value(wanted.value)
+            found = table.of_value(wanted.value, now)
         else:
-            return _page((await everything(self.ledger, offering, now, dedup=False))[::-1], wanted)
-        offers = [offer for d in found if is_in_force(d, now) for offer in offering.offers(d)]
+            return _page((await everything(table, offering, now, dedup=False))[::-1], wanted)
+        offers: list[Offer] = []
+        async for decision in unhurried(found):
+            offers.extend(offering.offers(decision))
         return _page(strongest_first(offers), wanted)
 
     async def pull(self, bouncer: Bouncer, wanted: Wanted, *, startup: bool) -> Pull:
@@ -91,25 +93,24 @@ class BouncerDesk:
         place = None if startup else await self._place_of(bouncer)
         if place is not None and self._feed.is_ahead(place.cursor):
             await self._feed.wait_until(place.cursor, CATCH_UP_S)
-        now = self._now()
-        await self.ledger.catch_up(now)
-        after = Place(self.ledger.cursor, now, _fallback_text(self._feed.fallback))
+        now, table = self._now(), self._feed.table
+        after = Place(self._feed.cursor, now, _fallback_text(self._feed.fallback))
         offering = self._offering(bouncer, wanted, now)
         events = None if place is None else await self._events_since(place)
         if place is None or events is None:
-            new = await everything(self.ledger, offering, now, dedup=wanted.dedup)
+            new = await everything(table, offering, now, dedup=wanted.dedup)
             deleted = [] if place is None else await self._ended_since(place.pulled_at, offering, now)
             return Pull(new, deleted, after, now)
         position = parse_cursor(place.cursor)
         before = self._offering_before(
             bouncer, wanted, place, [e for e in events if e.position > position], now
         )
-        delta = Delta(self.ledger, offering, before, now, place.pulled_at)
+        delta = Delta(table, offering, before, now, place.pulled_at)
         if place.fallback != after.fallback:
-            delta.take_fallback()
+            await delta.take_fallback()
         for event in events:
-            delta.take(event, is_news=event.position > position)
-        return Pull(*delta.settle(), after, now)
+            await delta.take(event, is_news=event.position > position)
+        return Pull(*await delta.settle(), after, now)
 
     async def sent(self, bouncer: Bouncer, place: Place) -> None:
         """A bouncer has got its answer. While Redis is away this process remembers where it is."""
@@ -171,10 +172,11 @@ class BouncerDesk:
     async def _events_since(self, place: Place) -> list[Event] | None:
         """What happened since shortly before a place; None where that is not known."""
         position = parse_cursor(place.cursor)
-        if position > self.ledger.position:
+        if self._feed.is_ahead(place.cursor):
             return None
         early = (max(0, position[0] - OVERLAP_MS), 0)
-        found = self.ledger.since(min(position, max(early, self.ledger.floor)))
+        history = self._feed.history
+        found = history.since(min(position, max(early, history.floor)))
         return found if found is not None else await self._stored_since(early)
 
     async def _stored_since(self, position: Position) -> list[Event] | None:
@@ -188,7 +190,7 @@ class BouncerDesk:
         events = []
         for entry in answer.entries:
             at, change = parse_cursor(entry.cursor), to_change(entry)
-            if at > self.ledger.position:
+            if at > parse_cursor(self._feed.cursor):
                 break
             match change:
                 case Decision():
@@ -199,6 +201,10 @@ class BouncerDesk:
                     events.append(Event(at, allowed=change.value))
                 case Disallowed():
                     events.append(Event(at, disallowed=change.value))
+                case _:
+                    return (
+                        None  # such as another version of a list: what was on the old one is not known here
+                    )
         return events
 
     async def _ended_since(self, at: int, offering: Offering, now: int) -> list[Offer]:
@@ -211,10 +217,10 @@ class BouncerDesk:
             ended = await self._blocklist.blocks_of([text_of(m).partition(":")[2] for m in members])
         except StorageError:
             return []
-        delta = Delta(self.ledger, offering, offering, now, at)
+        delta = Delta(self._feed.table, offering, offering, now, at)
         for block in ended:
             delta.lose(to_decision(block.decision()))
-        return delta.settle()[1]
+        return (await delta.settle())[1]
 
 
 def _page(offers: list[Offer], wanted: Wanted) -> list[Offer]:

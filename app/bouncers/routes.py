@@ -11,8 +11,8 @@ from app.bouncers.access import CrowdSecRoute, RefusedError, address_of, body_of
 from app.bouncers.bouncer import Bouncer, bouncer_of
 from app.bouncers.desk import BouncerDesk, Pull
 from app.bouncers.filters import FilterError, Wanted, parse_bool, read_query
-from app.bouncers.ledger import CHUNK
 from app.bouncers.machine import machine_of
+from app.bouncers.offers import CHUNK
 from app.bouncers.store import LIVE
 from app.bouncers.usage import UsageError, read_usage, sums_of
 from app.bouncers.wire import JSON, as_delta, as_list, in_pieces, list_in_pieces

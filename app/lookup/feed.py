@@ -5,20 +5,31 @@ A cursor is the id of an entry of the changes stream, `milliseconds-sequence`.
 """
 
 import asyncio
+import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from itertools import takewhile
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from itertools import islice, takewhile
 from typing import Literal
 
 import msgspec
 
+from actions.blocks.subjects import ADDRESSES
+from app.lookup.addresses import parse_network, spelled
+from app.lookup.history import Event, History
+from app.lookup.packed import PackedList
 from app.lookup.table import Allowed, Decision, Table
-from app.lookup.wire import Change, Disallowed, Removed, differences, fold, list_as_json, list_as_text
+from app.lookup.wire import Change, Disallowed, Removed, fold, json_parts, text_parts
 from app.policies.enforcement import FALLBACK, Fallback
 from detectors.finding import DecisionType
 
 RING_SIZE = 10_000
 """Changes kept for clients that follow the list: minutes of the worst attack, days of a calm week."""
+MOST_AT_ONCE = 200_000
+"""Decisions of a list that is kept encoded, in about 50 MB; a larger one is written anew for everyone who asks."""
+LARGE_LIST_MS = 60_000
+"""A larger list without a change is another one after this time: what is over is left out."""
+RESET = b'{"reset":true,'
+Form = Literal["json", "txt"]
 ANSWERS_KEPT = 64
 """Encoded answers kept between two changes; nearly all clients wait at the same cursor."""
 
@@ -42,9 +53,11 @@ class Feed:
         self._floor = (0, 0)
         self._ring: deque[tuple[tuple[int, int], Change]] = deque()
         self._ring_size = ring_size
+        self.history = History()
         self._moved = asyncio.Event()
         self._answers: dict[str, bytes] = {}
-        self._lists: dict[str, tuple[str, int | None, str, bytes]] = {}
+        self._lists: dict[Form, tuple[str, int | None, str, bytes]] = {}
+        self._encoding: dict[Form, asyncio.Lock] = {}
         self._is_closed = False
         self._fallback = FALLBACK
         self.waiting = 0
@@ -65,16 +78,37 @@ class Feed:
     def load(self, cursor: str, table: Table) -> None:
         """Take a whole new table. What it changes goes to the followers as changes at the new cursor.
 
-        A cursor before the present one means that Redis has lost something: then everyone starts over.
+        A cursor before the present one means that Redis has lost something: then everyone starts over, as they do
+        where more has changed than is remembered.
         """
+        for _ in self._loading(cursor, table):
+            pass
+
+    async def replace(self, cursor: str, table: Table) -> None:
+        """The same, while other work gets its turn: to compare a million decisions takes a second and more."""
+        for _ in self._loading(cursor, table):
+            await asyncio.sleep(0)
+
+    def _loading(self, cursor: str, table: Table) -> Iterator[None]:
         position, before = parse_cursor(cursor), parse_cursor(self.cursor)
-        changed = differences(self.table, table, self._now()) if self.is_ready else []
+        goes_on = self.is_ready and position >= before
+        old, now = self.table.copy(), self._now()
         self.table.take_over(table)
-        if not self.is_ready or position < before:
-            self._ring.clear()
-            self._floor = position
-        else:
+        changed: list[Change] = []
+        if goes_on:
+            for found in differences(old, self.table, now):
+                if found is None:
+                    yield
+                else:
+                    changed.append(found)
+                if len(changed) > self._ring_size:
+                    break
+        if goes_on and len(changed) <= self._ring_size:
             self._remember(position, changed)
+            for change in changed:
+                self._note(position, change, old)
+        else:
+            self._start_over(position)
         self.is_ready = True
         self._move(cursor)
 
@@ -83,18 +117,79 @@ class Feed:
 
         Raises: ValueError where its value is no address or CIDR; nothing has changed then.
         """
+        told: Change | None = change
+        position = parse_cursor(cursor)
         match change:
             case Decision():
+                gone = self.table.standing(change.scope, change.value)
                 self.table.add(change)
+                self.history.note(Event(position, added=change, gone=gone))
+                told = self._told(change)
             case Removed():
+                gone = self.table.standing(change.scope, change.value)
                 self.table.remove(change.id, change.value, change.scope)
+                if gone is not None and gone.id == change.id:
+                    self.history.note(Event(position, gone=gone))
+                told = self._told(change)
             case Allowed():
                 self.table.allow(change)
+                self.history.note(Event(position, allowed=change.value))
             case Disallowed():
                 self.table.disallow(change.value)
-        if change is not None:
-            self._remember(parse_cursor(cursor), [change])
+                self.history.note(Event(position, disallowed=change.value))
+        if told is not None:
+            self._remember(position, [told])
         self._move(cursor)
+
+    def _note(self, position: tuple[int, int], change: Change, old: Table) -> None:
+        """What a whole new table has changed, of our own decisions."""
+        match change:
+            case Decision() | Removed():
+                gone = old.standing(change.scope, change.value)
+                added = self.table.standing(change.scope, change.value)
+                self.history.note(Event(position, added=added, gone=gone))
+            case Allowed():
+                self.history.note(Event(position, allowed=change.value))
+            case Disallowed():
+                self.history.note(Event(position, disallowed=change.value))
+
+    def _told(self, change: Decision | Removed) -> Change:
+        """What those who follow hear of it: a list may say something else about the same value, or still."""
+        if not self.table.has_lists or change.scope not in ADDRESSES:
+            return change
+        return self.table.exactly(parse_network(change.value), self._now()) or change
+
+    def take_list(self, name: str, packed: PackedList | None, cursor: str | None = None) -> None:
+        """Put an external list in force in place of the one of this name, or take that out (None).
+
+        `cursor`: that of the change in the stream that says so; None before anybody follows, at the start.
+        """
+        before, now = self.table.put_list(name, packed), self._now()
+        if cursor is None:
+            if self.is_ready:
+                self._start_over(parse_cursor(self.cursor))
+            self._move(self.cursor)
+            return
+        self.history.note(Event(parse_cursor(cursor), list_before=before, list_after=packed))
+        changed = self.table.changed_by(before, packed, now)
+        told: list[Change] = []
+        for key, old_id in islice(changed, self._ring_size + 1):
+            found = self.table.exactly(key, now)
+            told.append(found or Removed(old_id, spelled(*key)))
+        if len(told) > self._ring_size:
+            self._forget(parse_cursor(cursor))
+        else:
+            self._remember(parse_cursor(cursor), told)
+        self._move(cursor)
+
+    def _start_over(self, position: tuple[int, int]) -> None:
+        """Whoever followed so far takes the whole list."""
+        self._forget(position)
+        self.history.start_over(position)
+
+    def _forget(self, position: tuple[int, int]) -> None:
+        self._ring.clear()
+        self._floor = position
 
     def _remember(self, position: tuple[int, int], changes: Iterable[Change]) -> None:
         self._ring.extend((position, change) for change in changes)
@@ -140,48 +235,93 @@ class Feed:
         finally:
             self.waiting -= 1
 
-    def changes_since(self, cursor: str | None) -> bytes:
+    async def changes_since(self, cursor: str | None) -> bytes | AsyncIterator[bytes]:
         """What happened since a cursor, encoded; with `reset` and the whole list where that is not known."""
-        if cursor is None:
-            return self._reset()
+        kept = None if cursor is None else self.known_changes(cursor)
+        if kept is not None:
+            return kept
+        _, body = await self.whole_list("json")
+        if isinstance(body, bytes):
+            return RESET + body[1:]
+        return _reset(body)
+
+    def known_changes(self, cursor: str) -> bytes | None:
+        """What happened since a cursor, encoded; None where the whole list must be taken."""
         kept = self._answers.get(cursor)
         if kept is not None:
             return kept
         position = parse_cursor(cursor)
         if not self._floor <= position <= parse_cursor(self.cursor):
-            return self._reset()
+            return None
         newest_first = takewhile(lambda entry: entry[0] > position, reversed(self._ring))
-        body = msgspec.json.encode(
-            fold(self.cursor, [change for _, change in newest_first][::-1], self._fallback)
-        )
+        changes = [change for _, change in newest_first][::-1]
+        body = msgspec.json.encode(fold(self.cursor, changes, self._fallback))
         if len(self._answers) < ANSWERS_KEPT:
             self._answers[cursor] = body
         return body
 
-    def entries_since(self, position: tuple[int, int]) -> list[tuple[tuple[int, int], Change]] | None:
-        """Each change after a position with its own, oldest first; None where they are not known any more."""
-        if not self._floor <= position <= parse_cursor(self.cursor):
-            return None
-        return list(takewhile(lambda entry: entry[0] > position, reversed(self._ring)))[::-1]
+    async def whole_list(self, form: Form) -> tuple[str, bytes | AsyncIterator[bytes]]:
+        """The ETag and the body of the whole list, `json` or `txt`; in pieces where it is very large.
 
-    def _reset(self) -> bytes:
-        return b'{"reset":true,' + self.whole_list("json")[1][1:]
-
-    def whole_list(self, form: Literal["json", "txt"]) -> tuple[str, bytes]:
-        """The ETag and the body of the whole list, `json` or `txt`; encoded again only when it changed."""
-        now = self._now()
-        kept = self._lists.get(form)
-        if kept is not None and kept[0] == self.cursor and (kept[1] is None or now < kept[1]):
+        Other work goes on meanwhile. A list in one piece is encoded again only when it changed.
+        """
+        if len(self.table) + self.table.listed > MOST_AT_ONCE:
+            now = self._now()
+            etag = f'W/"{form}.{self.cursor}.{self._spared()}.{now // LARGE_LIST_MS}"'
+            return etag, _unhurried(self._parts(form, now))
+        lock = self._encoding.setdefault(form, asyncio.Lock())
+        async with lock:
+            kept = self._lists.get(form)
+            if kept is None or kept[0] != self.cursor or (kept[1] is not None and self._now() >= kept[1]):
+                kept = self._lists[form] = await self._whole(form)
             return kept[2], kept[3]
-        blocks, allowlist = self.table.blocks(now), self.table.allowlist(now)
-        ends = [block.until for block in blocks if block.until is not None]
-        ends += [allowed.until for allowed in allowlist if allowed.until is not None]
-        spared = "".join(kind.value[0] for kind, what in self._fallback.items() if what is Fallback.IGNORE)
-        etag = f'W/"{form}.{self.cursor}.{len(blocks)}.{len(allowlist)}.{spared}"'
-        body = (
-            list_as_json(self.cursor, blocks, allowlist, self._fallback)
-            if form == "json"
-            else list_as_text(self.table, now, self._fallback)
-        )
-        self._lists[form] = (self.cursor, min(ends, default=None), etag, body)
-        return etag, body
+
+    async def _whole(self, form: Form) -> tuple[str, int | None, str, bytes]:
+        """The cursor, when the first entry is over, the ETag and the body."""
+        now, cursor = self._now(), self.cursor
+        body = b"".join([part async for part in _unhurried(self._parts(form, now))])
+        etag = f'W/"{form}.{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        return cursor, self.table.first_end(now), etag, body
+
+    def _parts(self, form: Form, now: int) -> Iterator[bytes]:
+        if form == "json":
+            return json_parts(self.cursor, self.table, now, self._fallback)
+        return text_parts(self.table, now, self._fallback)
+
+    def _spared(self) -> str:
+        return "".join(kind.value[0] for kind, what in self._fallback.items() if what is Fallback.IGNORE)
+
+
+async def _unhurried(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """The same, and other work gets its turn after each."""
+    for part in parts:
+        yield part
+        await asyncio.sleep(0)
+
+
+async def _reset(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    is_first = True
+    async for part in body:
+        yield RESET + part[1:] if is_first else part
+        is_first = False
+
+
+def differences(old: Table, new: Table, now: int) -> Iterator[Change | None]:
+    """What turns the old table into the new one; None now and then, where other work may have its turn."""
+    for differing in old.differing(new):
+        if differing is None:
+            yield None
+            continue
+        key, old_id = differing
+        found = new.exactly(key, now)
+        if found is not None:
+            yield found
+        elif old_id is not None:
+            yield Removed(old_id, spelled(*key))
+    before, after = old.named(), new.named()
+    yield from [Removed(d.id, d.value, d.scope) for key, d in before.items() if key not in after]
+    yield from [decision for key, decision in after.items() if before.get(key) != decision]
+    allowed_before = {entry.value: entry for entry in old.allowlist(now)}
+    allowed_after = {entry.value: entry for entry in new.allowlist(now)}
+    yield from [Disallowed(value) for value in allowed_before if value not in allowed_after]
+    yield from [entry for value, entry in allowed_after.items() if allowed_before.get(value) != entry]

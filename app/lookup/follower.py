@@ -13,14 +13,11 @@ from actions.blocks.block import Decision as StoredDecision
 from actions.blocks.feed import Changes, Snapshot
 from app.lookup.feed import Feed
 from app.lookup.table import Allowed, Decision, Table
-from app.lookup.wire import Change, Disallowed, Removed, WireDecision, make_decision
+from app.lookup.wire import Change, Disallowed, Removed
 from detectors.errors import StorageError
-from detectors.timestamps import to_rfc3339
 
 BLOCK_MS = 1000
 """How long one read waits for news: below the socket's timeout, or every quiet second is an outage."""
-CHUNK = 2000
-"""Decisions put into a new table before other work gets its turn: about 10 ms."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 """Between attempts to reach Redis; each is cut by up to a half at random, so that processes spread."""
 
@@ -30,20 +27,17 @@ log = structlog.get_logger(__name__)
 class Source(Protocol):
     """What is followed: actions/blocks/feed.py."""
 
-    async def snapshot(self) -> Snapshot: ...
+    async def snapshot(self, each_page: Callable[[list[StoredDecision]], object]) -> Snapshot: ...
 
     async def changes(self, since: str, block_ms: int = 0) -> Changes: ...
 
 
 def to_decision(stored: StoredDecision) -> Decision:
     """A stored decision as the table keeps it."""
-    until = None if stored.until is None else to_rfc3339(stored.until)
-    created_at = to_rfc3339(stored.created_at)
-    wire = WireDecision(
-        *(stored.id, stored.value, stored.reason, stored.rule, stored.incident_id, created_at, until),
-        *(stored.scope, stored.type, stored.origin.value),
+    return Decision(
+        *(stored.id, stored.value, stored.until, stored.scope, stored.type, stored.origin.value),
+        *(stored.reason, stored.rule, stored.incident_id, stored.created_at, stored.seen),
     )
-    return make_decision(wire, stored.until, stored.created_at, stored.seen)
 
 
 def to_change(stored: StoredChange) -> Change | None:
@@ -105,22 +99,23 @@ class Follower:
         self.heard_at = self._now()
 
     async def _load(self) -> None:
-        stored_list = await self._source.snapshot()
         table = Table()
-        for number, stored in enumerate(stored_list.decisions, 1):
-            try:
-                table.add(to_decision(stored))
-            except ValueError as error:
-                log.error("blocklist_entry_unreadable", id=stored.id, error=str(error))
-            if number % CHUNK == 0:
-                await asyncio.sleep(0)
+
+        def take(page: list[StoredDecision]) -> None:
+            for stored in page:
+                try:
+                    table.add(to_decision(stored))
+                except ValueError as error:
+                    log.error("blocklist_entry_unreadable", id=stored.id, error=str(error))
+
+        stored_list = await self._source.snapshot(take)
         for entry in stored_list.allowed:
             table.allow(Allowed(entry.value, entry.until))
-        self._feed.load(stored_list.cursor, table)
+        await self._feed.replace(stored_list.cursor, table)
         self._is_loaded = True
         log.info(
             "blocklist_loaded",
-            blocks=len(stored_list.decisions),
+            blocks=len(table),
             allowed=len(stored_list.allowed),
             cursor=stored_list.cursor,
         )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.routing import APIRoute
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from app.auth import Role, authenticate, require
 from app.lookup import schemas
@@ -213,11 +213,14 @@ async def blocklist(
     feed = world.feed
     if not feed.is_ready:
         return not_ready()
-    etag, body = feed.whole_list(form)
+    etag, body = await feed.whole_list(form)
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
     if _is_current(etag, if_none_match):
         return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type=JSON if form == "json" else "text/plain")
+    media_type = JSON if form == "json" else "text/plain"
+    if isinstance(body, bytes):
+        return Response(body, headers=headers, media_type=media_type)
+    return StreamingResponse(body, headers=headers, media_type=media_type)
 
 
 @router.get(
@@ -245,4 +248,7 @@ async def changes(
             await feed.wait_until(since, CATCH_UP_S)
         if wait and not feed.is_ahead(since):
             await feed.wait_past(since, wait)
-    return Response(feed.changes_since(since), media_type=JSON)
+    body = await feed.changes_since(since)
+    if isinstance(body, bytes):
+        return Response(body, media_type=JSON)
+    return StreamingResponse(body, media_type=JSON)

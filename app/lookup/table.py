@@ -1,46 +1,29 @@
 """The blocklist in memory: whether an address is blocked now, without touching the network.
 
-One dictionary per prefix length, the most specific first, keyed by the address shifted right. The allowlist
-is asked first, so an allowed address inside a blocked range is let through without cutting the range.
+One dictionary per prefix length, the most specific first, keyed by the address shifted right; what a decision says
+stands in columns (columns.py). External lists lie beside it (packed.py). The allowlist is asked first, so an allowed
+address inside a blocked range is let through without cutting the range.
 """
 
-import ipaddress
-import socket
-from collections.abc import Iterator
-from functools import lru_cache
-from itertools import chain
-from typing import Generic, TypeVar
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import count
 
 import msgspec
 
 from actions.blocks.subjects import ADDRESSES, Scope
+from app.lookup.addresses import canonical_address, parse_address, parse_network, spelled
+from app.lookup.columns import FOR_GOOD, Columns, PackedColumns
+from app.lookup.decision import Decision
+from app.lookup.layers import Layers, Levels
+from app.lookup.packed import Key, PackedList
 from detectors.finding import DecisionType
 
-LONGEST_ADDRESS = 64
-"""39 characters of IPv6 and a zone fit; anything longer is no address."""
-CACHE_SIZE = 65_536
-"""Spellings remembered."""
-MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
-"""`::ffff:0:0/96`: an IPv4 address seen through an IPv6 socket. Source: RFC 4291, 2.5.5.2."""
-_AF_INET, _AF_INET6, _inet_pton = socket.AF_INET, socket.AF_INET6, socket.inet_pton
+__all__ = ["Allowed", "Decision", "Table", "canonical_address", "parse_address", "parse_network"]
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False):
-    """A block in force. Times are epoch milliseconds; `until` None is for good."""
-
-    id: str
-    value: str
-    until: int | None
-    wire: msgspec.Raw
-    """The decision as answers carry it, encoded once: a hundred thousand of them are one join."""
-    scope: Scope = Scope.IP
-    type: DecisionType = DecisionType.BAN
-    origin: str = "rule"
-    reason: str = ""
-    rule: str | None = None
-    created_at: int = 0
-    seen: str = ""
-    """Of an IPv6 network: the addresses inside that attacked, with a space in between."""
+COMPARED_AT_A_TIME = 5_000
+"""5 ms."""
 
 
 class Allowed(msgspec.Struct, frozen=True, gc=False):
@@ -50,106 +33,31 @@ class Allowed(msgspec.Struct, frozen=True, gc=False):
     until: int | None
 
 
-T = TypeVar("T", Decision, Allowed)
+class Level(msgspec.Struct, frozen=True, gc=False):
+    """The decisions about networks of one version and length, as they stand in a file."""
+
+    version: int
+    shift: int
+    numbers: bytes
+    """8 bytes each for IPv4, 16 for IPv6, without the host bits."""
+    slots: bytes
 
 
-def parse_address(text: str) -> tuple[int, int]:
-    """Version and number of an address; `::ffff:203.0.113.9` is the IPv4 address, a zone is dropped.
+class PackedTable(msgspec.Struct, frozen=True, gc=False):
+    """A table without its external lists, as it stands in a file, in this machine's byte order."""
 
-    Raises: ValueError where it is no address.
-    """
-    try:
-        if ":" not in text:
-            return 4, int.from_bytes(_inet_pton(_AF_INET, text))
-        if len(text) > LONGEST_ADDRESS:
-            raise ValueError
-        packed = _inet_pton(_AF_INET6, text.partition("%")[0])
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{text[:LONGEST_ADDRESS]!r} is not an IP address") from error
-    if packed.startswith(MAPPED_PREFIX):
-        return 4, int.from_bytes(packed[12:])
-    return 6, int.from_bytes(packed)
+    columns: PackedColumns
+    levels: list[Level]
+    named: list[Decision]
+    allowed: list[Allowed]
 
 
-def parse_network(text: str) -> tuple[int, int, int]:
-    """Version, number and shift (how many host bits) of an address or CIDR; host bits may be set.
-
-    Raises: ValueError where it is neither.
-    """
-    address, slash, bits = text.partition("/")
-    version, number = parse_address(address)
-    if not slash:
-        return version, number, 0
-    prefix = int(bits) if bits.isascii() and bits.isdecimal() and len(bits) <= 3 else -1
-    width = 128 if ":" in address else 32
-    if not 0 <= prefix <= width:
-        raise ValueError(f"{text[:LONGEST_ADDRESS]!r} is not an address or CIDR")
-    shift = width - prefix
-    if version == 4 and shift > 32:  # ::ffff:… with a prefix that reaches beyond its IPv4 part
-        return 6, 0xFFFF << 32 | number, shift
-    return version, number, shift
-
-
-def canonical_address(text: str) -> str:
-    """The one spelling of an address. Raises: ValueError where it is no address."""
-    version, number = parse_address(text)
-    return text if ":" not in text else _spell(version, number)
-
-
-@lru_cache(maxsize=CACHE_SIZE)
-def _spell(version: int, number: int) -> str:
-    return str(ipaddress.IPv4Address(number) if version == 4 else ipaddress.IPv6Address(number))
-
-
-class _Ranges(Generic[T]):
-    """Networks of one IP version: (shift, {number >> shift: entry}), the most specific first."""
-
-    __slots__ = ("levels",)
-
-    def __init__(self) -> None:
-        self.levels: list[tuple[int, dict[int, T]]] = []
-
-    def level(self, shift: int) -> dict[int, T]:
-        for known, entries in self.levels:
-            if known == shift:
-                return entries
-        entries = {}
-        self.levels.append((shift, entries))
-        self.levels.sort(key=lambda level: level[0])
-        return entries
-
-    def put(self, number: int, shift: int, entry: T) -> None:
-        self.level(shift)[number >> shift] = entry
-
-    def get(self, number: int, shift: int) -> T | None:
-        return self.level(shift).get(number >> shift)
-
-    def drop(self, number: int, shift: int) -> None:
-        entries = self.level(shift)
-        entries.pop(number >> shift, None)
-        if not entries:
-            self.levels = [level for level in self.levels if level[1]]
-
-    def covering(self, number: int, now: int, within: int = 0) -> T | None:
-        """The most specific entry in force that holds this number (or, from `within` host bits, network)."""
-        for shift, entries in self.levels:
-            entry = entries.get(number >> shift)
-            if entry is not None and shift >= within and (entry.until is None or now < entry.until):
-                return entry
-        return None
-
-    def __iter__(self) -> Iterator[T]:
-        for _, entries in self.levels:
-            yield from entries.values()
-
-
-class Table:
+class Table(Layers):
     """Every block and every allowed network, and whether an address is blocked."""
 
     def __init__(self) -> None:
-        self._blocks: dict[int, _Ranges[Decision]] = {4: _Ranges(), 6: _Ranges()}
-        self._allowed: dict[int, _Ranges[Allowed]] = {4: _Ranges(), 6: _Ranges()}
-        self._named: dict[tuple[Scope, str], Decision] = {}
+        super().__init__()
+        self._allowed: dict[int, Levels[Allowed]] = {4: Levels(), 6: Levels()}
 
     def add(self, decision: Decision) -> None:
         """Put a block in force; it takes the place of an older one of the same value.
@@ -160,7 +68,8 @@ class Table:
             self._named[decision.scope, decision.value] = decision
             return
         version, number, shift = parse_network(decision.value)
-        self._blocks[version].put(number, shift, decision)
+        level = self._blocks[version].level(shift)
+        level[number >> shift] = self._columns.put(decision, level.get(number >> shift))
 
     def remove(self, decision_id: str, value: str, scope: Scope = Scope.IP) -> None:
         """Lift a block; a newer block of the same value stays. Raises: ValueError as `add`."""
@@ -170,34 +79,106 @@ class Table:
                 del self._named[scope, value]
             return
         version, number, shift = parse_network(value)
-        present = self._blocks[version].get(number, shift)
-        if present is not None and present.id == decision_id:
+        slot = self._blocks[version].get(number, shift)
+        if slot is not None and self._columns.id(slot) == decision_id:
             self._blocks[version].drop(number, shift)
+            self._columns.drop(slot)
 
     def allow(self, allowed: Allowed) -> None:
         """Put a network on the allowlist. Raises: ValueError as `add`."""
         version, number, shift = parse_network(allowed.value)
-        self._allowed[version].put(number, shift, allowed)
+        self._allowed[version].level(shift)[number >> shift] = allowed
 
     def disallow(self, value: str) -> None:
         """Take a network off the allowlist. Raises: ValueError as `add`."""
         version, number, shift = parse_network(value)
         self._allowed[version].drop(number, shift)
 
+    def put_list(self, name: str, packed: PackedList | None) -> PackedList | None:
+        """Put an external list in force in place of the one of this name, or take that out; what it was before."""
+        before = self._lists.get(name)
+        lists = {known: one for known, one in self._lists.items() if known != name}
+        if packed is not None:
+            lists[name] = packed
+        self._lists = dict(sorted(lists.items()))
+        return before
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether there are external lists."""
+        return bool(self._lists)
+
+    @property
+    def listed(self) -> int:
+        """How many entries the external lists have together."""
+        return sum(map(len, self._lists.values()))
+
+    def changed_by(
+        self, before: PackedList | None, after: PackedList | None, now: int
+    ) -> Iterator[tuple[Key, str]]:
+        """What another version of a list may have changed: each address or network, with its id on the old one."""
+        is_renewed = (
+            before is None or after is None or before.until != after.until or before.type != after.type
+        )
+        for key in before.entries() if before is not None else ():
+            if is_renewed or after is None or not after.holds(key):
+                assert before is not None  # noqa: S101 - else it had no keys
+                yield key, before.decision(key).id
+        for key in after.entries() if after is not None else ():
+            if before is None or not before.holds(key):
+                yield key, ""
+
+    def first_end(self, now: int) -> int | None:
+        """When the first of what is in force is over; None where nothing ever is."""
+        ends = [until for until in self._columns.untils if until > now]
+        ends += [d.until for d in self._named.values() if d.until is not None and d.until > now]
+        ends += [p.until for p in self._lists.values() if p.until is not None and p.until > now]
+        ends += [a.until for a in self.allowlist(now) if a.until is not None]
+        first = min(ends, default=FOR_GOOD)
+        return None if first == FOR_GOOD else first
+
+    def copy(self) -> "Table":
+        """Another table of the same content as long as this one only takes over others: nothing is copied."""
+        other = Table()
+        other.take_over(self)
+        other._lists = self._lists
+        return other
+
     def take_over(self, other: "Table") -> None:
-        """Become the other table in one step: readers see the old whole or the new whole."""
-        self._blocks, self._allowed, self._named = other._blocks, other._allowed, other._named
+        """Become the other table in one step, but for the external lists: readers see the old or the new whole."""
+        self._columns, self._blocks = other._columns, other._blocks
+        self._allowed, self._named = other._allowed, other._named
 
     def lookup(self, address: str, now: int) -> tuple[Decision | None, bool]:
         """The decision in force for an address at `now`, and whether it is allowlisted (then never blocked).
 
-        Of several the strongest, of equally strong ones the most specific. Raises: ValueError where it is no address.
+        Of several the strongest, of equally strong ones ours, and the most specific. Raises: ValueError where it is
+        no address.
         """
         version, number = parse_address(address)
         allowed = self._allowed[version]
-        if allowed.levels and allowed.covering(number, now) is not None:
+        if allowed.levels and _covering(allowed, number, now):
             return None, True
-        return _strongest(self._blocks[version], number, now), False
+        found = self._own(version, number, now)
+        if self._lists and (found is None or found.type is not DecisionType.BAN):
+            for packed in self._lists.values():
+                listed = packed.covering(version, number)
+                if listed is not None and not packed.is_over(now) and _is_stronger(listed, found):
+                    found = listed
+        return found, False
+
+    def _own(self, version: int, number: int, now: int) -> Decision | None:
+        columns, found = self._columns, None
+        untils = columns.untils
+        for shift, entries in self._blocks[version].levels:
+            slot = entries.get(number >> shift)
+            if slot is None or untils[slot] <= now:
+                continue
+            if not columns.weaker or columns.type(slot) is DecisionType.BAN:
+                return columns.decision(slot, spelled(version, number, shift))
+            one = columns.decision(slot, spelled(version, number, shift))
+            found = one if _is_stronger(one, found) else found
+        return found
 
     def find(self, scope: Scope, value: str, now: int) -> Decision | None:
         """The decision in force of exactly this country, autonomous system or user."""
@@ -209,34 +190,144 @@ class Table:
         """Whether there are decisions about anything but addresses."""
         return bool(self._named)
 
-    def blocks(self, now: int) -> list[Decision]:
-        """Every block in force at `now`, those of allowlisted networks included."""
-        every = chain(*self._blocks.values(), self._named.values())
-        return [d for d in every if d.until is None or now < d.until]
+    def exactly(self, key: Key, now: int) -> Decision | None:
+        """The strongest decision in force of exactly this address or network; ours before a list's."""
+        version, number, shift = key
+        slot, found = self._blocks[version].get(number, shift), None
+        if slot is not None and self._columns.untils[slot] > now:
+            found = self._columns.decision(slot, spelled(version, number, shift))
+        for packed in self._lists.values():
+            if (
+                packed.holds(key)
+                and not packed.is_over(now)
+                and (found is None or found.type is not packed.type)
+            ):
+                listed = packed.decision(key)
+                found = listed if _is_stronger(listed, found) else found
+        return found
+
+    def blocks(self, now: int) -> Iterator[Decision]:
+        """Every decision in force at `now`, one for each value, those of allowlisted networks included.
+
+        The table may change meanwhile; what is added then may be missing.
+        """
+        columns = self._columns
+        for version, levels in self._blocks.items():
+            for number, shift, slot in levels:
+                if columns.untils[slot] > now:
+                    own = columns.decision(slot, spelled(version, number, shift))
+                    yield (self.exactly((version, number, shift), now) or own) if self._lists else own
+        yield from [d for d in self._named.values() if d.until is None or now < d.until]
+        yield from self._listed(now)
+
+    def _listed(self, now: int) -> Iterator[Decision]:
+        """What only stands on lists."""
+        before: list[PackedList] = []
+        for packed in self._lists.values():
+            if packed.is_over(now):
+                continue
+            for key in packed.entries():
+                slot = self._blocks[key[0]].get(key[1], key[2])
+                if slot is not None and self._columns.untils[slot] > now:
+                    continue
+                if any(other.holds(key) for other in before):
+                    continue
+                found = self.exactly(key, now)
+                if found is not None:
+                    yield found
+            before.append(packed)
 
     def allowlist(self, now: int) -> list[Allowed]:
         """Every allowed network in force at `now`."""
-        return [a for ranges in self._allowed.values() for a in ranges if a.until is None or now < a.until]
+        every = [entry for levels in self._allowed.values() for _, _, entry in levels]
+        return [a for a in every if a.until is None or now < a.until]
 
     def is_allowed(self, value: str, now: int) -> bool:
         """Whether the whole of an address or CIDR lies in an allowed network. Raises: ValueError as `add`."""
         version, number, shift = parse_network(value)
-        return self._allowed[version].covering(number, now, shift) is not None
+        return _covering(self._allowed[version], number, now, shift)
+
+    def differing(self, new: "Table") -> Iterator[tuple[Key, str | None] | None]:
+        """The addresses and networks about which another table says something else: each with its id here, if any.
+
+        None after every COMPARED_AT_A_TIME that were looked at.
+        """
+        looked = count(1)
+        for version, levels in self._blocks.items():
+            others = new._blocks[version]
+            for number, shift, slot in levels:
+                other = others.get(number, shift)
+                if other is None or not self._columns.is_same(slot, new._columns, other):
+                    yield (version, number, shift), self._columns.id(slot)
+                if next(looked) % COMPARED_AT_A_TIME == 0:
+                    yield None
+        for version, levels in new._blocks.items():
+            for number, shift, _ in levels:
+                if self._blocks[version].get(number, shift) is None:
+                    yield (version, number, shift), None
+                if next(looked) % COMPARED_AT_A_TIME == 0:
+                    yield None
+
+    def named(self) -> dict[tuple[Scope, str], Decision]:
+        """All decisions about other things than addresses."""
+        return dict(self._named)
 
     def __len__(self) -> int:
-        return sum(len(entries) for ranges in self._blocks.values() for _, entries in ranges.levels) + len(
-            self._named
-        )
+        """How many decisions of our own there are."""
+        return len(self._blocks[4]) + len(self._blocks[6]) + len(self._named)
+
+    def packed(self) -> PackedTable:
+        """All of it but the external lists, for a file. A million decisions take 0.3 s."""
+        levels = [
+            Level(version, shift, _as_bytes(version, entries), array("I", entries.values()).tobytes())
+            for version, every in self._blocks.items()
+            for shift, entries in every.levels
+        ]
+        allowed = [entry for every in self._allowed.values() for _, _, entry in every]
+        return PackedTable(self._columns.packed(), levels, list(self._named.values()), allowed)
+
+    @classmethod
+    def unpacked(cls, packed: PackedTable) -> "Table":
+        """The table that was packed. Raises: ValueError where its parts do not belong together."""
+        table = cls()
+        table._columns = Columns.unpacked(packed.columns)
+        for level in packed.levels:
+            slots = array("I")
+            slots.frombytes(level.slots)
+            if max(slots, default=-1) >= len(table._columns.untils):
+                raise ValueError("a slot that there is not")
+            numbers = _numbers(level.version, level.numbers)
+            entries = table._blocks[level.version].level(level.shift)
+            entries.update(zip(numbers, slots, strict=True))
+        for decision in packed.named:
+            table.add(decision)
+        for allowed in packed.allowed:
+            table.allow(allowed)
+        return table
 
 
-def _strongest(ranges: _Ranges[Decision], number: int, now: int) -> Decision | None:
-    found: Decision | None = None
-    for shift, entries in ranges.levels:
+def _covering(allowed: Levels[Allowed], number: int, now: int, within: int = 0) -> bool:
+    """Whether an allowed network in force holds this number (or, from `within` host bits, network)."""
+    for shift, entries in allowed.levels:
         entry = entries.get(number >> shift)
-        if entry is None or (entry.until is not None and now >= entry.until):
-            continue
-        if entry.type is DecisionType.BAN:
-            return entry
-        if found is None or entry.type.strength > found.type.strength:
-            found = entry
-    return found
+        if entry is not None and shift >= within and (entry.until is None or now < entry.until):
+            return True
+    return False
+
+
+def _is_stronger(decision: Decision, than: Decision | None) -> bool:
+    return than is None or decision.type.strength > than.type.strength
+
+
+def _as_bytes(version: int, numbers: Iterable[int]) -> bytes:
+    if version == 4:
+        return array("Q", numbers).tobytes()
+    return b"".join([number.to_bytes(16) for number in numbers])
+
+
+def _numbers(version: int, data: bytes) -> Iterable[int]:
+    if version == 4:
+        numbers = array("Q")
+        numbers.frombytes(data)
+        return numbers
+    return [int.from_bytes(data[at : at + 16]) for at in range(0, len(data), 16)]

@@ -1,13 +1,15 @@
 """The blocklist's wire forms: decisions, changes, and a plain list of addresses."""
 
 import ipaddress
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import msgspec
 
 from actions.blocks.subjects import ADDRESSES, Scope, key_of
-from app.lookup.table import Allowed, Decision, Table, parse_network
+from app.lookup.addresses import parse_network
+from app.lookup.decision import Decision, wire_of
+from app.lookup.table import Allowed, Table
 from app.policies.enforcement import FALLBACK, Fallback
 from detectors.finding import DecisionType
 from detectors.timestamps import to_rfc3339
@@ -28,21 +30,8 @@ class Disallowed(msgspec.Struct, frozen=True, gc=False):
 
 
 Change = Decision | Removed | Allowed | Disallowed
-
-
-class WireDecision(msgspec.Struct, frozen=True, gc=False):
-    """A decision as it goes over the wire; times are RFC 3339."""
-
-    id: str
-    value: str
-    reason: str
-    rule: str | None
-    incident_id: str | None
-    created_at: str
-    until: str | None
-    scope: Scope = Scope.IP
-    type: DecisionType = DecisionType.BAN
-    origin: str = "rule"
+Falling = Mapping[DecisionType, Fallback]
+"""What somebody does who cannot act on a type."""
 
 
 class WireAllowed(msgspec.Struct, frozen=True, gc=False):
@@ -60,50 +49,48 @@ class Changes(msgspec.Struct, frozen=True):
     removed: list[Removed]
     allow_added: list[WireAllowed]
     allow_removed: list[Disallowed]
-    fallback: Mapping[DecisionType, Fallback]
+    fallback: Falling
 
 
-def make_decision(wire: WireDecision, until: int | None, created_at: int = 0, seen: str = "") -> Decision:
-    """A decision for the table, encoded for the wire. Times are epoch milliseconds."""
-    encoded = msgspec.Raw(msgspec.json.encode(wire))
-    return Decision(
-        *(wire.id, wire.value, until, encoded, wire.scope, wire.type, wire.origin),
-        *(wire.reason, wire.rule, created_at, seen),
-    )
+_encode = msgspec.json.Encoder().encode
+ENTRIES_AT_A_TIME = 1000
+"""Encoded in one go: about 5 ms."""
 
 
-def is_enforced(
-    decision: Decision, fallback: Mapping[DecisionType, Fallback], able: Collection[str] = (DecisionType.BAN,)
-) -> bool:
+def is_enforced(decision: Decision, fallback: Falling, able: Collection[str] = (DecisionType.BAN,)) -> bool:
     """Whether somebody who can act on these types refuses a client because of it."""
     return decision.type in able or fallback.get(decision.type, Fallback.BAN) is Fallback.BAN
 
 
-def list_as_json(
-    cursor: str,
-    blocks: list[Decision],
-    allowlist: list[Allowed],
-    fallback: Mapping[DecisionType, Fallback] = FALLBACK,
-) -> bytes:
-    """The whole list as one JSON object."""
-    allowed = msgspec.json.encode([_wire_allowed(entry) for entry in allowlist])
-    decisions = b",".join([bytes(decision.wire) for decision in blocks])
-    return b'{"cursor":"%b","blocks":[%b],"allowlist":%b,"fallback":%b}' % (
-        *(cursor.encode(), decisions, allowed),
-        msgspec.json.encode(fallback),
-    )
+def json_parts(cursor: str, table: Table, now: int, fallback: Falling) -> Iterator[bytes]:
+    """The whole list as one JSON object, a piece at a time; it may change between two pieces.
+
+    Changes after the cursor bring whoever follows it up to date, so that such a list is as good as one of a moment.
+    """
+    yield b'{"cursor":%b,"blocks":[' % _encode(cursor)
+    waiting: list[Decision] = []
+    comma = b""
+    for decision in table.blocks(now):
+        waiting.append(decision)
+        if len(waiting) == ENTRIES_AT_A_TIME:
+            yield comma + _encode([wire_of(one) for one in waiting])[1:-1]
+            waiting, comma = [], b","
+    if waiting:
+        yield comma + _encode([wire_of(one) for one in waiting])[1:-1]
+    allowed = [_wire_allowed(entry) for entry in table.allowlist(now)]
+    yield b'],"allowlist":%b,"fallback":%b}' % (_encode(allowed), _encode(fallback))
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 N = TypeVar("N", ipaddress.IPv4Network, ipaddress.IPv6Network)
 
 
-def list_as_text(table: Table, now: int, fallback: Mapping[DecisionType, Fallback] = FALLBACK) -> bytes:
-    """One address or network a line, without what is allowlisted: those to be banned, and what falls back to that.
+def text_parts(table: Table, now: int, fallback: Falling = FALLBACK) -> Iterator[bytes]:
+    """One address or network a line, a piece at a time: those to be banned, and what falls back to that.
 
-    A plain list cannot say "but not these", so here, and only here, ranges are cut.
+    A plain list cannot say "but not these", so here, and only here, what is allowlisted is left out of ranges.
     """
-    holes = _Holes([parse_network(entry.value) for entry in table.allowlist(now)])
+    holes = Holes(table.allowlist(now))
     lines: list[str] = []
     for decision in table.blocks(now):
         if decision.scope not in ADDRESSES or not is_enforced(decision, fallback):
@@ -112,14 +99,22 @@ def list_as_text(table: Table, now: int, fallback: Mapping[DecisionType, Fallbac
             continue
         inside = holes.inside(decision.value)
         lines.extend(_without(decision.value, inside) if inside else [decision.value])
-    return "".join([f"{line}\n" for line in lines]).encode()
+        if len(lines) >= ENTRIES_AT_A_TIME:
+            yield "".join([f"{line}\n" for line in lines]).encode()
+            lines = []
+    yield "".join([f"{line}\n" for line in lines]).encode()
 
 
-class _Holes:
+def list_as_text(table: Table, now: int, fallback: Falling = FALLBACK) -> bytes:
+    """The same in one piece."""
+    return b"".join(text_parts(table, now, fallback))
+
+
+class Holes:
     """The allowed networks that lie inside a range, found without asking each of them."""
 
-    def __init__(self, allowed: list[tuple[int, int, int]]) -> None:
-        self._allowed = allowed
+    def __init__(self, allowed: Iterable[Allowed]) -> None:
+        self._allowed = [parse_network(entry.value) for entry in allowed]
         self._by_range: dict[tuple[int, int], dict[int, list[Network]]] = {}
 
     def __bool__(self) -> bool:
@@ -172,9 +167,7 @@ def _wire_allowed(entry: Allowed) -> WireAllowed:
     return WireAllowed(entry.value, None if entry.until is None else to_rfc3339(entry.until))
 
 
-def fold(
-    cursor: str, changes: Iterable[Change], fallback: Mapping[DecisionType, Fallback] = FALLBACK
-) -> Changes:
+def fold(cursor: str, changes: Iterable[Change], fallback: Falling = FALLBACK) -> Changes:
     """Many changes as one step: the last word on each value, so that their order no longer matters."""
     blocks: dict[str, Decision | Removed] = {}
     allowed: dict[str, Allowed | Disallowed] = {}
@@ -196,17 +189,3 @@ def fold(
         [change for change in allowed.values() if isinstance(change, Disallowed)],
         fallback,
     )
-
-
-def differences(old: Table, new: Table, now: int) -> list[Change]:
-    """What turns the old table into the new one."""
-    changes: list[Change] = []
-    before = {key_of(decision.scope, decision.value): decision for decision in old.blocks(now)}
-    after = {key_of(decision.scope, decision.value): decision for decision in new.blocks(now)}
-    changes.extend(Removed(d.id, d.value, d.scope) for key, d in before.items() if key not in after)
-    changes.extend(d for key, d in after.items() if before.get(key) != d)
-    allowed_before = {entry.value: entry for entry in old.allowlist(now)}
-    allowed_after = {entry.value: entry for entry in new.allowlist(now)}
-    changes.extend(Disallowed(value) for value in allowed_before if value not in allowed_after)
-    changes.extend(entry for value, entry in allowed_after.items() if allowed_before.get(value) != entry)
-    return changes

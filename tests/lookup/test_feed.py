@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.lookup.feed import Feed, parse_cursor
+from actions.blocks.subjects import Scope
+from app.lookup.feed import Feed, Form, parse_cursor
 from app.lookup.table import Allowed, Decision, Table
-from app.lookup.wire import Change, Disallowed, Removed, WireDecision, make_decision
+from app.lookup.wire import Change, Disallowed, Removed
 
 NOW = 1_764_000_000_000
 
 
 def decision(value: str, decision_id: str = "", until: int | None = None) -> Decision:
-    wire = WireDecision(decision_id or value, value, "because", "auth_failures", None, "then", None)
-    return make_decision(wire, until)
+    scope = Scope.RANGE if "/" in value else Scope.IP
+    made = {"reason": "because", "rule": "auth_failures", "created_at": NOW}
+    return Decision(decision_id or value, value, until, scope, **made)
 
 
 def table_of(*entries: Decision | Allowed) -> Table:
@@ -37,8 +39,16 @@ def feed_of(*entries: Decision | Allowed, cursor: str = "1-0", ring_size: int = 
 
 
 def told(feed: Feed, since: str | None) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(feed.changes_since(since))
+    body = asyncio.run(feed.changes_since(since))
+    assert isinstance(body, bytes)
+    answer: dict[str, Any] = json.loads(body)
     return answer
+
+
+def whole(feed: Feed, form: Form) -> tuple[str, bytes]:
+    etag, body = asyncio.run(feed.whole_list(form))
+    assert isinstance(body, bytes)
+    return etag, body
 
 
 FALLBACKS = {"captcha": "ban", "throttle": "ignore"}
@@ -71,7 +81,7 @@ def test_changes_are_told_in_the_shape_of_the_contract() -> None:
                 "reason": "because",
                 "rule": "auth_failures",
                 "incident_id": None,
-                "created_at": "then",
+                "created_at": "2025-11-24T16:00:00.000Z",
                 "until": None,
                 "scope": "Ip",
                 "type": "ban",
@@ -139,12 +149,12 @@ def test_the_whole_list_leaves_out_what_is_over_and_its_etag_says_so() -> None:
     clock = [NOW]
     feed = Feed(lambda: clock[0])
     feed.load("1-0", table_of(decision("203.0.113.1", until=NOW + 5), decision("203.0.113.2")))
-    first = feed.whole_list("json")
+    first = whole(feed, "json")
     assert [b["value"] for b in json.loads(first[1])["blocks"]] == ["203.0.113.1", "203.0.113.2"]
     clock[0] = NOW + 4
-    assert feed.whole_list("json") == first
+    assert whole(feed, "json") == first
     clock[0] = NOW + 5
-    etag, body = feed.whole_list("json")
+    etag, body = whole(feed, "json")
     assert [b["value"] for b in json.loads(body)["blocks"]] == ["203.0.113.2"]
     assert etag != first[0]
 
@@ -159,14 +169,14 @@ def test_the_plain_list_has_one_value_a_line_without_what_is_allowed() -> None:
         Allowed("192.0.2.1", None),
         Allowed("198.51.100.1", None),
     )
-    assert feed.whole_list("txt")[1].decode().split("\n") == [
+    assert whole(feed, "txt")[1].decode().split("\n") == [
         "203.0.113.9",
         "198.51.100.2/31",
         "198.51.100.0/32",
         "2001:db8:1:2::/64",
         "",
     ]
-    assert feed_of().whole_list("txt")[1] == b""
+    assert whole(feed_of(), "txt")[1] == b""
 
 
 @pytest.mark.parametrize("text", ["", "-", "1-", "x", "1-x", "-1", "1.0", "٣-0", "9" * 50, "$"])

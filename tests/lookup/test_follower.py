@@ -35,9 +35,11 @@ class MadeUpSource:
             raise answer
         return answer
 
-    async def snapshot(self) -> Snapshot:
+    async def snapshot(self, each_page: Callable[[list[Decision]], object]) -> Snapshot:
         self.asked.append("snapshot")
-        return Snapshot(*self._next())  # type: ignore[misc]
+        found = Snapshot(*self._next())  # type: ignore[misc]
+        each_page(found.decisions)
+        return found
 
     async def changes(self, since: str, block_ms: int = 0) -> Changes:
         self.asked.append(since)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
@@ -12,24 +11,24 @@ from fastapi import FastAPI
 from app.auth import TokenTable
 from app.lookup.feed import Feed
 from app.lookup.routes import router
-from app.lookup.table import Allowed, Table
-from app.lookup.wire import WireDecision, make_decision
+from app.lookup.table import Allowed, Decision, Table
 from app.metrics import Metrics
 from app.problems import install_problem_handlers
 from app.settings import Settings
-from detectors.timestamps import to_rfc3339
 
 NOW = 1_764_000_000_000
 TOKEN = "lookup-token-for-tests-0123456789"
 
 
-def decision(value: str, decision_id: str = "b1", until: int | None = NOW + 3_600_000) -> Any:
-    end = None if until is None else to_rfc3339(until)
-    return make_decision(
-        WireDecision(
-            decision_id, value, "10 in a minute", "auth_failures", "INC-2025-0001", to_rfc3339(NOW), end
-        ),
-        until,
+def decision(value: str, decision_id: str = "b1", until: int | None = NOW + 3_600_000) -> Decision:
+    return Decision(
+        id=decision_id,
+        value=value,
+        until=until,
+        reason="10 in a minute",
+        rule="auth_failures",
+        incident_id="INC-2025-0001",
+        created_at=NOW,
     )
 
 
