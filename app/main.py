@@ -183,6 +183,7 @@ def _jobs(world: AppWorld, refresher: TokenRefresher, keeper: SnapshotKeeper) ->
         "digests": _every(DIGESTS_LOOK_S, digest_look(world)),
         "sources": world.sources.run,
         "source_watch": world.source_watch.run,
+        "bouncers": world.bouncers.run,
         "responder": world.responder.run,
         "investigator": world.investigator.run,
     }

@@ -1,5 +1,6 @@
 """Answers bouncers: what they are offered now, and what has changed for each since it asked last."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from app.bouncers.filters import Wanted
 from app.bouncers.offers import Offer, Offering, strongest_first
 from app.bouncers.store import BouncerStore, Place
 from app.bouncers.stream import Delta, everything, unhurried
+from app.health_check import wait_for_stop
 from app.lookup.addresses import parse_network
 from app.lookup.decision import Decision
 from app.lookup.feed import Feed, parse_cursor
@@ -33,6 +35,9 @@ CATCH_UP_S = 2.0
 MOST_MISSED = 10_000
 """Changes read from Redis for one that was away; one that missed more is told everything."""
 MOST_REMEMBERED = 2000
+FLUSH_S = 2.0
+KEEPING_S = 1.0
+"""How long the next answer waits until the place after the one before is kept."""
 SEEN_EVERY_MS = 60_000
 """How often it is written down that a bouncer asks: one that looks every client up does so all the time."""
 
@@ -67,7 +72,9 @@ class BouncerDesk:
         self._now = now
         self.store = BouncerStore(redis, now)
         self._places: dict[str, Place] = {}
+        self._sending: dict[str, asyncio.Event] = {}
         self._seen_at: dict[str, int] = {}
+        self._waiting: dict[str, tuple[Bouncer, str]] = {}
         self._allowed: frozenset[str] = frozenset()
         self._cuts = Cuts([])
 
@@ -90,6 +97,7 @@ class BouncerDesk:
 
     async def pull(self, bouncer: Bouncer, wanted: Wanted, *, startup: bool) -> Pull:
         """What a bouncer that follows the list is told next. It has been told when `sent` is called."""
+        await self._until_sent(bouncer)
         place = None if startup else await self._place_of(bouncer)
         if place is not None and self._feed.is_ahead(place.cursor):
             await self._feed.wait_until(place.cursor, CATCH_UP_S)
@@ -112,6 +120,12 @@ class BouncerDesk:
             await delta.take(event, is_news=event.position > position)
         return Pull(*await delta.settle(), after, now)
 
+    def begin(self, bouncer: Bouncer) -> None:
+        """A bouncer's answer is about to be sent."""
+        if len(self._sending) >= MOST_REMEMBERED:
+            self._sending.clear()
+        self._sending[bouncer.id] = asyncio.Event()
+
     async def sent(self, bouncer: Bouncer, place: Place) -> None:
         """A bouncer has got its answer. While Redis is away this process remembers where it is."""
         self._remember(bouncer.id, place)
@@ -119,19 +133,46 @@ class BouncerDesk:
             await self.store.pulled(bouncer, place)
         except StorageError as error:
             log.warning("bouncer_place_not_kept", bouncer=bouncer.id, error=str(error))
+        finally:
+            sending = self._sending.pop(bouncer.id, None)
+            if sending is not None:
+                sending.set()
 
-    async def note_seen(self, bouncer: Bouncer, mode: str) -> None:
-        """Writes down that a bouncer has asked, once a minute."""
+    async def _until_sent(self, bouncer: Bouncer) -> None:
+        """Waits until its place is kept, where it asks again at once; not for long, since an answer may be cut short."""
+        sending = self._sending.get(bouncer.id)
+        if sending is None:
+            return
+        try:
+            async with asyncio.timeout(KEEPING_S):
+                await sending.wait()
+        except TimeoutError:
+            self._sending.pop(bouncer.id, None)
+
+    def note_seen(self, bouncer: Bouncer, mode: str) -> None:
+        """Has it written down that a bouncer asks, once a minute, beside its request."""
         now = self._now()
         if now - self._seen_at.get(bouncer.id, 0) < SEEN_EVERY_MS:
             return
         if len(self._seen_at) >= MOST_REMEMBERED:
             self._seen_at.clear()
         self._seen_at[bouncer.id] = now
-        try:
+        self._waiting[bouncer.id] = (bouncer, mode)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Writes down who asked, every few seconds; while Redis is away it waits."""
+        while not await wait_for_stop(stop, FLUSH_S):
+            try:
+                await self.flush()
+            except StorageError as error:
+                log.warning("bouncers_not_noted", error=str(error))
+
+    async def flush(self) -> None:
+        """Writes down who has asked since the last time. Raises: StorageError."""
+        while self._waiting:
+            bouncer_id, (bouncer, mode) = next(iter(self._waiting.items()))
             await self.store.seen(bouncer, mode)
-        except StorageError as error:
-            log.warning("bouncer_not_noted", bouncer=bouncer.id, error=str(error))
+            self._waiting.pop(bouncer_id, None)
 
     def _offering(self, bouncer: Bouncer, wanted: Wanted, now: int, *, stream: bool = True) -> Offering:
         cuts = self._cuts_of(frozenset(entry.value for entry in self._feed.table.allowlist(now)))
