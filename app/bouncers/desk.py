@@ -139,7 +139,7 @@ class BouncerDesk:
                 sending.set()
 
     async def _until_sent(self, bouncer: Bouncer) -> None:
-        """Waits until its place is kept, where it asks again at once; not for long, since an answer may be cut short."""
+        """Waits until its place is kept, where it asks again at once; not for long: an answer may be cut short."""
         sending = self._sending.get(bouncer.id)
         if sending is None:
             return
