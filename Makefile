@@ -3,6 +3,7 @@
 # make check  what CI runs: lint, formatting, types, tests
 # make senders  the programs that tests/senders/ runs: syslog-ng, rsyslog, SDKs; without them its tests are skipped
 # make bouncers  the real bouncers that tests/bouncers/ runs: Debian's packages (as root), pycrowdsec
+# make proxies  the proxies, firewall tools and frameworks that tests/proxies/ and tests/client_js/ run
 # make bench  the figures of the README
 #
 # Everything lives in .venv, which is made on first use. BARTIZAN_ variables are passed on: see docs/settings.md.
@@ -14,7 +15,7 @@ STAMP := $(VENV)/.installed
 CANDIDATES := python3.12 python3.11 python3.13 python3.14 python3 python
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint format types bench pins senders bouncers clean
+.PHONY: help install run test check lint format types bench pins senders bouncers proxies clean
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -74,6 +75,9 @@ senders:
 bouncers:
 	@tests/bouncers/install.sh
 
+proxies:
+	@tests/proxies/install.sh
+
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
 
@@ -84,4 +88,4 @@ pins: $(STAMP)
 	@mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) .senders .bouncers build dist *.egg-info client/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .senders .bouncers .proxies build dist *.egg-info client/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,6 +7,7 @@ from actions.audit import Audit
 from actions.blocks.allowlist import Allowlist
 from actions.blocks.blocklist import BRAKE_LIMIT, BRAKE_WINDOW_MS, Blocklist
 from actions.blocks.feed import Feed
+from actions.blocks.imports import Imports
 from actions.blocks.networks import Network, NeverBlock
 from actions.blocks.reverse_dns import ReverseDns
 from actions.blocks.reviews import GRACE_MS, Reviews
@@ -52,6 +53,7 @@ class World:
     allowlist: Allowlist
     blocklist: Blocklist
     reviews: Reviews
+    imports: Imports
     feed: Feed
     timeline: Timeline
     outbox: Outbox
@@ -142,6 +144,7 @@ class World:
             allowlist=allowlist,
             blocklist=blocklist,
             reviews=Reviews(redis, now, blocklist, allowlist, audit, timeline, grace_ms=grace_ms),
+            imports=Imports(redis, now, blocklist, allowlist, audit),
             feed=Feed(redis),
             timeline=timeline,
             outbox=outbox,

@@ -17,6 +17,9 @@ LONGEST_HEADER = 1024
 """Ours are 60 characters; hashing more than this is only work for an attacker to give away."""
 IN_URL = "bartizan.in_url"
 """The key of an ASGI scope under which a token stands that came in the URL (ingest/path_key.py)."""
+URL_FOR_LOOKUP = ("/v1/forward-auth", "/v1/blocklist")
+"""Where a token of the role lookup may stand in the URL: proxies and firewalls that can be given a URL and no header.
+There the headers are the proxy's client's own and are not looked at."""
 TOKEN_HEADERS = ("x-api-key", "dd-api-key", "x-amz-firehose-access-key")
 """Headers that hold nothing but a token. Source: Datadog's and Amazon Data Firehose's HTTP log intakes."""
 WEAK_LENGTH = 20
@@ -155,13 +158,25 @@ def _decode_pair(value: str) -> tuple[str, str, str]:
 def offered_by(connection: HTTPConnection) -> list[str]:
     """Every secret that a request offers in its headers or its URL."""
     in_url = connection.scope.get(IN_URL)
+    if in_url and _is_for_lookup(connection):
+        return [in_url]
     return [*read_credentials(connection.headers), *([in_url] if in_url else [])]
+
+
+def _is_for_lookup(connection: HTTPConnection) -> bool:
+    path: str = connection.scope["path"]
+    return any(path == known or path.startswith(f"{known}/") for known in URL_FOR_LOOKUP)
+
+
+def _role_in_url(connection: HTTPConnection) -> Role:
+    return Role.LOOKUP if _is_for_lookup(connection) else Role.INGEST
 
 
 def authenticate(connection: HTTPConnection, needed: Iterable[Role]) -> Caller:
     """The caller of this request, who may do at least one of what is needed.
 
-    A token in the URL is taken only if it may do nothing but ingest: URLs end up in the logs of proxies.
+    A token in the URL is taken only if it may do nothing but ingest, or nothing but look up and that where a proxy
+    or a firewall asks: URLs end up in the logs of proxies.
     Raises: ProblemError 401 without a valid token, 403 with one of the wrong role.
     """
     world = connection.app.state.world
@@ -171,8 +186,8 @@ def authenticate(connection: HTTPConnection, needed: Iterable[Role]) -> Caller:
         caller: Caller | None = world.tokens.find(secret, now_ms)
         if caller is None:
             continue
-        if secret == in_url and caller.role is not Role.INGEST:
-            raise ProblemError(403, "Only a token of the role ingest may stand in a URL.")
+        if secret == in_url and caller.role is not (in_a_url := _role_in_url(connection)):
+            raise ProblemError(403, f"Only a token of the role {in_a_url.value} may stand in this URL.")
         if any(is_allowed(caller.role, role) for role in needed):
             return caller
         roles = " or ".join(role.value for role in needed)

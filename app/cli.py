@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from app.commands.blocks import allow, blocks
+from app.commands.block_files import blocks
+from app.commands.blocks import allow
 from app.commands.bouncers import bouncers
 from app.commands.delivery import route
 from app.commands.digest import digest

@@ -61,11 +61,12 @@ def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock_ms) ->
     from app.bouncers.sensors import router as sensors
     from app.health import router as health
     from app.ingest.routes import router as ingest
+    from app.lookup.front import FrontedApp
     from app.lookup.routes import router as lookup
     from app.status import router as status
 
     world = build_world(settings, now)
-    app = FastAPI(
+    app = FrontedApp(
         title=TITLE,
         description=DESCRIPTION,
         version=world.version,

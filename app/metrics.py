@@ -41,6 +41,7 @@ INCIDENT_RESULTS = ("opened", "joined", "recovered", "reopened")
 KINDS = ("events", "raw", *SHIPPERS)
 JOURNAL_RESULTS = ("written", "queue_full", "disk", "unreadable")
 LOOKUP_RESULTS = ("allow", "deny", "allowlisted")
+FORWARD_AUTH_RESULTS = (*LOOKUP_RESULTS, "unknown")
 REJECTIONS = ("undecodable", "too_large", "unauthorized", "overloaded", "storage")
 KEPT_RESULTS = ("kept", "dropped")
 REINGEST_RESULTS = ("accepted", "rejected", "duplicate")
@@ -221,6 +222,13 @@ class Metrics:
         self.lookups = self._counter(
             "bartizan_lookups_total", "Addresses looked up, by answer", {"result": LOOKUP_RESULTS}
         )
+        self.lookup_results = {result: self.lookups.labels(result) for result in LOOKUP_RESULTS}
+        forward_auths = self._counter(
+            "bartizan_forward_auth_total",
+            "Requests that proxies asked about",
+            {"result": FORWARD_AUTH_RESULTS},
+        )
+        self.forward_auths = {result: forward_auths.labels(result) for result in FORWARD_AUTH_RESULTS}
         self.lookup_duration = Histogram(
             "bartizan_lookup_duration_seconds",
             "One lookup request",

@@ -32,6 +32,8 @@ from app.event_history import JournalHistory
 from app.journal.journal import Journal, journal_folder, open_journal
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
+from app.lookup.lists import Lists
+from app.lookup.proxies import Proxies
 from app.metrics import Metrics
 from app.policies.policy import Policy
 from app.policies.store import PolicyStore
@@ -80,6 +82,8 @@ class AppWorld:
     """Of the CrowdSec agents that have logged in."""
     reports: Reports
     """What they report."""
+    proxies: Proxies
+    lists: Lists
     tokens: TokenTable
     token_store: TokenStore
     metrics: Metrics
@@ -208,6 +212,8 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         bouncers=BouncerDesk(feed, actions.feed, actions.blocklist, redis, now),
         sessions=Sessions(redis, now),
         reports=Reports(redis, windows, lambda: store.current, lambda: world.engine.secrets, now),
+        proxies=Proxies(settings, metrics),
+        lists=Lists(feed, now),
         tokens=tokens,
         token_store=TokenStore(redis, now),
         metrics=metrics,

@@ -91,7 +91,7 @@ class Blocklist:
         self.brake_limit = brake_limit
         self.brake_window_ms = brake_window_ms
         self._make = load_script(redis, "block")
-        self._expire = load_script(redis, "expire_blocks")
+        self._end = load_script(redis, "end_blocks")
 
     async def block(self, request: BlockRequest, actor: Actor | None = None) -> BlockResult:
         """Makes one block, or says why not. Atomic; the same request id twice has one effect.
@@ -103,7 +103,7 @@ class Blocklist:
         """
         scope, value = canonical_subject(request.scope, request.value)
         network = network_of(value) if scope in ADDRESSES else None
-        entry = None if network is None else self._forbidden(network, request)
+        entry = None if network is None else self.forbidden(network, force=request.force)
         if entry is not None:
             return BlockResult(Outcome.REFUSED, entry=entry)
         for _ in range(8):
@@ -119,9 +119,10 @@ class Blocklist:
                 return await self._result(outcome, detail)
         raise StorageError("blocking failed: the lists keep changing")
 
-    def _forbidden(self, network: Network, request: BlockRequest) -> str | None:
+    def forbidden(self, network: Network, *, force: bool = False) -> str | None:
+        """What keeps this network from ever being blocked, the allowlist aside; None where nothing does."""
         entry = self.never_block(network)
-        if entry is None and is_too_wide(network) and not request.force:
+        if entry is None and is_too_wide(network) and not force:
             entry = f"a /{network.prefixlen} needs force"
         return entry
 
@@ -295,15 +296,26 @@ class Blocklist:
                 blocks_key("until"), "-inf", now, start=0, num=limit
             ):
                 names = [text_of(i) for i in ids]
-                items = await self._redis.mget([block_key(i) for i in names])
-                made = [decode_block(item).created_at if item else 0 for item in items]
-                args: list[Any] = [now, KEPT_MS, CHANGES_MAXLEN]
-                for at, name in zip(made, names, strict=True):
-                    args += [name, index_member(at, name)]
-                keys = [blocks_key("active"), blocks_key("until"), blocks_key("proposed"), changes_key()]
-                keys += [blocks_key("ended"), *(block_key(name) for name in names)]
-                ended += await self._expire(keys=keys, args=args)
+                ended += await self.end(names, BlockStatus.EXPIRED)
             await self._forget(now)
+        return ended
+
+    async def end(
+        self, ids: list[str], status: BlockStatus, actor: Actor | None = None, note: str = ""
+    ) -> int:
+        """Ends these blocks, in one step, without asking anybody; says how many were open. EXPIRED: only what is due.
+
+        Raises: StorageError.
+        """
+        now = self._now()
+        with storage_errors("ending blocks"):
+            items = await self._redis.mget([block_key(i) for i in ids])
+            args: list[Any] = [now, KEPT_MS, CHANGES_MAXLEN, status.value, actor.name if actor else "", note]
+            for name, item in zip(ids, items, strict=True):
+                args += [name, index_member(decode_block(item).created_at if item else 0, name)]
+            keys = [blocks_key("active"), blocks_key("until"), blocks_key("proposed"), changes_key()]
+            keys += [blocks_key("ended"), *(block_key(name) for name in ids)]
+            ended: int = await self._end(keys=keys, args=args)
         return ended
 
     async def _forget(self, now: int) -> None:

@@ -64,7 +64,7 @@ def canonical(text: str) -> str:
 
 def spelled(network: Network) -> str:
     """A network as text; a single address without its prefix length."""
-    return str(network.network_address) if network.num_addresses == 1 else str(network)
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def around(network: Network) -> list[str]:
@@ -92,17 +92,24 @@ class NeverBlock:
         Raises: ValueError naming an entry that is no network.
         """
         special = [(label, text) for label, text in _NEVER if not even_private or label not in UNLESS_ASKED]
-        self._entries = [(label, network_of(text)) for label, text in (*special, *own)]
+        entries = [(label, network_of(text)) for label, text in (*special, *own)]
+        self._entries = [(*_span(entry), f"{label} {spelled(entry)}") for label, entry in entries]
 
     def __call__(self, network: Network) -> str | None:
         """What stops this network from being blocked, such as `loopback 127.0.0.0/8`, or None.
 
         A network is stopped when it shares one address with an entry: blocking it would block that one too.
         """
-        for label, entry in self._entries:
-            if entry.version == network.version and entry.overlaps(network):
-                return f"{label} {spelled(entry)}"
+        version, first, last = _span(network)
+        for entry_version, entry_first, entry_last, told in self._entries:
+            if entry_version == version and entry_first <= last and first <= entry_last:
+                return told
         return None
+
+
+def _span(network: Network) -> tuple[int, int, int]:
+    """Version, first and last number: an import asks about a hundred thousand networks."""
+    return network.version, int(network.network_address), int(network.broadcast_address)
 
 
 def vicinity(value: str) -> str:

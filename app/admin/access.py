@@ -19,19 +19,21 @@ LARGEST_BODY_BYTES = 1024 * 1024
 """A policy is a few kilobytes, a bulk request of a thousand ids a hundred."""
 
 
-async def _is_small(request: Request) -> bool:
+async def _is_small(request: Request, limit: int) -> bool:
     """Reads the body, as far as the limit; the route's own handler finds it read."""
-    body = b""
+    body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_BODY_BYTES:
+        if len(body) > limit:
             return False
-    request._body = body  # where Starlette's Request.body() keeps it
+    request._body = bytes(body)  # where Starlette's Request.body() keeps it
     return True
 
 
 class AdminRoute(APIRoute):
     """A route that answers what the stores refuse with a problem body."""
+
+    largest_body_bytes = LARGEST_BODY_BYTES
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's own handler, with the stores' errors translated."""
@@ -41,8 +43,8 @@ class AdminRoute(APIRoute):
             try:
                 # Before the body is read: who has no token may not even make us parse one.
                 authenticate(request, (Role.VIEWER,))
-                if not await _is_small(request):
-                    return problem(413, f"A body may have {LARGEST_BODY_BYTES} bytes.")
+                if not await _is_small(request, self.largest_body_bytes):
+                    return problem(413, f"A body may have {self.largest_body_bytes} bytes.")
                 return await handler(request)
             except UnknownError as error:
                 return problem(404, str(error))
@@ -56,9 +58,9 @@ class AdminRoute(APIRoute):
         return handle
 
 
-def admin_router(prefix: str) -> APIRouter:
+def admin_router(prefix: str, route_class: type[AdminRoute] = AdminRoute) -> APIRouter:
     """A router for one part of the admin API."""
-    return APIRouter(prefix=prefix, route_class=AdminRoute)
+    return APIRouter(prefix=prefix, route_class=route_class)
 
 
 @contextmanager

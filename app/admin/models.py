@@ -131,6 +131,7 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
         404: "Not known; the detail names the id",
         409: "Not possible in its present state; `allowed` names what is",
         412: "It has changed since it was read: another version than If-Match names",
+        413: "Larger than is taken",
         422: "Not valid; the detail names the field",
         503: "Storage does not answer; try again after Retry-After seconds",
     }

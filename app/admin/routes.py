@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from app.admin import (
     allowlist,
     audit,
+    block_files,
     blocks,
     bouncers,
     channels,
@@ -28,6 +29,7 @@ from app.admin import (
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"])
 PARTS = (
+    block_files,
     blocks,
     allowlist,
     report,

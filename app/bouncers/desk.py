@@ -18,6 +18,7 @@ from app.bouncers.store import BouncerStore, Place
 from app.bouncers.stream import Delta, everything, unhurried
 from app.health_check import wait_for_stop
 from app.lookup.addresses import parse_network
+from app.lookup.columns import FOR_GOOD
 from app.lookup.decision import Decision
 from app.lookup.feed import Feed, parse_cursor
 from app.lookup.follower import to_change, to_decision
@@ -75,8 +76,9 @@ class BouncerDesk:
         self._sending: dict[str, asyncio.Event] = {}
         self._seen_at: dict[str, int] = {}
         self._waiting: dict[str, tuple[Bouncer, str]] = {}
-        self._allowed: frozenset[str] = frozenset()
         self._cuts = Cuts([])
+        self._cut_at = ""
+        self._cuts_until = 0
 
     async def decisions(self, bouncer: Bouncer, wanted: Wanted) -> list[Offer]:
         """The decisions in force that are asked for, the strongest first."""
@@ -175,13 +177,15 @@ class BouncerDesk:
             self._waiting.pop(bouncer_id, None)
 
     def _offering(self, bouncer: Bouncer, wanted: Wanted, now: int, *, stream: bool = True) -> Offering:
-        cuts = self._cuts_of(frozenset(entry.value for entry in self._feed.table.allowlist(now)))
-        return Offering(bouncer, wanted, self._feed.fallback, cuts, stream=stream)
+        return Offering(bouncer, wanted, self._feed.fallback, self._cuts_now(now), stream=stream)
 
-    def _cuts_of(self, allowed: frozenset[str]) -> Cuts:
-        """Those of the newest allowlist are kept: it seldom changes."""
-        if self._allowed != allowed:
-            self._allowed, self._cuts = allowed, Cuts([parse_network(value) for value in allowed])
+    def _cuts_now(self, now: int) -> Cuts:
+        """Those of the present allowlist, kept until it changes or an entry ends."""
+        if self._cut_at != self._feed.cursor or now >= self._cuts_until:
+            entries = self._feed.table.allowlist(now)
+            self._cuts = Cuts([parse_network(entry.value) for entry in entries])
+            self._cuts_until = min((e.until for e in entries if e.until is not None), default=FOR_GOOD)
+            self._cut_at = self._feed.cursor
         return self._cuts
 
     def _offering_before(

@@ -26,7 +26,7 @@ async def everything(table: Table, offering: Offering, now: int, *, dedup: bool 
     weakest_first = sorted(DecisionType, key=lambda kind: kind.strength)
     best: dict[DecisionType, dict[str, Offer]] = {kind: {} for kind in weakest_first}
     every: dict[DecisionType, list[Offer]] = {kind: [] for kind in weakest_first}
-    async for decision in unhurried(table.everything(now)):
+    async for decision in unhurried(table.every(now)):
         for offer in offering.offers(decision):
             if dedup:
                 keep_longest(best[offer.type], offer)
@@ -86,7 +86,7 @@ class Delta:
 
     async def take_fallback(self) -> None:
         """The policy says something else of a type than it did at the last pull."""
-        async for decision in unhurried(self._table.everything(self._now)):
+        async for decision in unhurried(self._table.every(self._now)):
             if self._before.type_of(decision) is not self._offered.type_of(decision):
                 self.lose(decision)
                 self._gain(decision)

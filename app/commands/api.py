@@ -54,12 +54,18 @@ class Api:
         """The answer as text, for what is not JSON. Raises: ApiError."""
         return self._request("GET", path, params, None).text
 
-    def _request(self, method: str, path: str, params: dict[str, Any] | None, body: Any) -> "httpx.Response":
+    def upload(self, path: str, params: dict[str, Any], data: bytes) -> Any:
+        """The decoded answer to a file. Raises: ApiError."""
+        return self._request("POST", path, params, None, data).json()
+
+    def _request(
+        self, method: str, path: str, params: dict[str, Any] | None, body: Any, data: bytes | None = None
+    ) -> "httpx.Response":
         import httpx
 
         wanted = {key: value for key, value in (params or {}).items() if value is not None}
         try:
-            answer = self._client.request(method, path, params=wanted, json=body)
+            answer = self._client.request(method, path, params=wanted, json=body, content=data)
         except httpx.HTTPError as error:
             raise ApiError(f"{self._url} does not answer: {error or type(error).__name__}") from error
         if answer.is_success:

@@ -13,10 +13,10 @@ from typing import Literal
 
 import msgspec
 
-from actions.blocks.subjects import ADDRESSES
+from actions.blocks.subjects import ADDRESSES, scope_of
 from app.lookup.addresses import parse_network, spelled
 from app.lookup.history import Event, History
-from app.lookup.packed import PackedList
+from app.lookup.packed import Key, PackedList
 from app.lookup.table import Allowed, Decision, Table
 from app.lookup.wire import Change, Disallowed, Removed, fold, json_parts, text_parts
 from app.policies.enforcement import FALLBACK, Fallback
@@ -175,7 +175,7 @@ class Feed:
         told: list[Change] = []
         for key, old_id in islice(changed, self._ring_size + 1):
             found = self.table.exactly(key, now)
-            told.append(found or Removed(old_id, spelled(*key)))
+            told.append(found or removed(old_id, key))
         if len(told) > self._ring_size:
             self._forget(parse_cursor(cursor))
         else:
@@ -306,6 +306,12 @@ async def _reset(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         is_first = False
 
 
+def removed(old_id: str, key: Key) -> Removed:
+    """That a decision is over."""
+    value = spelled(*key)
+    return Removed(old_id, value, scope_of(value))
+
+
 def differences(old: Table, new: Table, now: int) -> Iterator[Change | None]:
     """What turns the old table into the new one; None now and then, where other work may have its turn."""
     for differing in old.differing(new):
@@ -317,7 +323,7 @@ def differences(old: Table, new: Table, now: int) -> Iterator[Change | None]:
         if found is not None:
             yield found
         elif old_id is not None:
-            yield Removed(old_id, spelled(*key))
+            yield removed(old_id, key)
     before, after = old.named(), new.named()
     yield from [Removed(d.id, d.value, d.scope) for key, d in before.items() if key not in after]
     yield from [decision for key, decision in after.items() if before.get(key) != decision]

@@ -66,19 +66,24 @@ class Layers:
         self._named: dict[tuple[Scope, str], Decision] = {}
         self._lists: dict[str, PackedList] = {}
 
-    def own(self, key: Key) -> Decision | None:
-        """Our own decision of exactly this address or network, in force or not."""
+    def own(self, key: Key, now: int) -> Decision | None:
+        """Our own decision in force of exactly this address or network."""
+        own = self.kept(key)
+        return None if own is None or (own.until is not None and own.until <= now) else own
+
+    def kept(self, key: Key) -> Decision | None:
+        """The same, in force or not."""
         slot = self._blocks[key[0]].get(key[1], key[2])
         return None if slot is None else self._columns.decision(slot, spelled(*key))
 
     def standing(self, scope: Scope, value: str) -> Decision | None:
         """Our own decision of this value, in force or not. Raises: ValueError as `add`."""
-        return self._named.get((scope, value)) if scope not in ADDRESSES else self.own(parse_network(value))
+        return self._named.get((scope, value)) if scope not in ADDRESSES else self.kept(parse_network(value))
 
-    def every(self, key: Key, now: int) -> Iterator[Decision]:
+    def all_of(self, key: Key, now: int) -> Iterator[Decision]:
         """All decisions in force of exactly this address or network: ours, and that of each list."""
-        own = self.own(key)
-        if own is not None and (own.until is None or now < own.until):
+        own = self.own(key, now)
+        if own is not None:
             yield own
         for packed in self._lists.values():
             if packed.holds(key) and not packed.is_over(now):
@@ -89,7 +94,7 @@ class Layers:
         found = {shift for shift, _ in self._blocks[version].levels}
         return sorted(found.union(*(packed.shifts(version) for packed in self._lists.values())))
 
-    def everything(self, now: int) -> Iterator[Decision]:
+    def every(self, now: int) -> Iterator[Decision]:
         """All decisions in force: ours, then those of each list, several of one value included.
 
         The table may change meanwhile; what is added then may be missing.
@@ -109,7 +114,7 @@ class Layers:
         version, number, within = key
         for shift in self.shifts(version):
             if shift >= within:
-                yield from self.every((version, number >> shift << shift, shift), now)
+                yield from self.all_of((version, number >> shift << shift, shift), now)
 
     def inside(self, key: Key, now: int) -> Iterator[Decision]:
         """All decisions in force whose value lies in this network, itself included. Looks at every one."""

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,9 +12,13 @@ from starlette.responses import Response, StreamingResponse
 
 from app.auth import Role, authenticate, require
 from app.lookup import schemas
-from app.lookup.feed import Feed, parse_cursor
-from app.lookup.table import canonical_address
-from app.lookup.wire import is_enforced
+from app.lookup.answers import AnswerResponse, not_ready
+from app.lookup.feed import parse_cursor
+from app.lookup.forward_auth import answer_forward_auth
+from app.lookup.judge import Asked, QueryError, read_types
+from app.lookup.list_formats import SAFE_NAME, Names
+from app.lookup.lists import Wanted, banned_types
+from app.lookup.one_address import Verdict, answer_lookup, result_of, verdict_on
 from app.problems import problem
 from app.world import AppWorld
 from detectors.finding import DecisionType
@@ -27,26 +31,14 @@ MOST_ERRORS = 20
 LONGEST_WAIT_S = 60
 CATCH_UP_S = 2.0
 """How long a cursor ahead of this process may be a faster neighbour's; then it is one that Redis lost."""
-NOT_READY_S = 2
 JSON = "application/json"
 _LOOKUP = (Role.LOOKUP,)
-ABLE = (DecisionType.BAN,)
-"""What a caller can act on that says nothing of it."""
-
-
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What a lookup answers for one address."""
-
-    ip: str
-    blocked: bool
-    decision: msgspec.Raw | None
-    allowlisted: bool
 
 
 class Answers(msgspec.Struct, frozen=True, gc=False):
     """What a lookup answers for many addresses, in the order they were asked."""
 
-    items: list[Answer]
+    items: list[Verdict]
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -82,55 +74,10 @@ fast = APIRouter(route_class=RawRoute)
 router = APIRouter(prefix="/v1", tags=["lookup"])
 
 
-def not_ready() -> Response:
-    """503: the list has not been loaded since the start, so "not blocked" would be a guess."""
-    headers = {"Retry-After": str(NOT_READY_S)}
-    return problem(503, "The blocklist is not loaded yet; try again.", headers=headers)
-
-
-def _answer(feed: Feed, text: str, now: int, able: Collection[str] = ABLE) -> Answer:
-    """For somebody who can act on these types of decisions. Raises: ValueError where the text is no address."""
-    decision, is_allowed = feed.table.lookup(text, now)
-    if decision is None:
-        return Answer(canonical_address(text), False, None, is_allowed)
-    return Answer(
-        canonical_address(text), is_enforced(decision, feed.fallback, able), decision.wire, is_allowed
-    )
-
-
-def _able(names: Iterable[str]) -> Collection[str]:
-    """Raises: ValueError where one is no type of decisions."""
-    return {DecisionType(name) for name in names}
-
-
-def _result(answer: Answer) -> str:
-    if answer.blocked:
-        return "deny"
-    return "allowlisted" if answer.allowlisted else "allow"
-
-
 @fast.get("/lookup/{ip:path}", responses={200: {"model": schemas.AnswerModel}, **schemas.PROBLEMS})
 async def look_up(request: Request, ip: str) -> Response:
     """Whether one address is blocked now."""
-    started = time.perf_counter()
-    authenticate(request, _LOOKUP)
-    world: AppWorld = request.app.state.world
-    feed = world.feed
-    if not feed.is_ready:
-        return not_ready()
-    able: Collection[str] = ABLE
-    if request.scope["query_string"]:
-        try:
-            able = _able(request.query_params.get("types", "ban").split(","))
-        except ValueError as error:
-            return problem(422, f"types: {error}", errors=[{"field": "types", "error": str(error)}])
-    try:
-        answer = _answer(feed, ip, world.now(), able)
-    except ValueError as error:
-        return problem(422, str(error), errors=[{"field": "ip", "error": str(error)}])
-    world.metrics.lookups.labels(_result(answer)).inc()
-    world.metrics.lookup_duration.observe(time.perf_counter() - started)
-    return Response(_encoder.encode(answer), media_type=JSON)
+    return AnswerResponse(answer_lookup(request.app.state.world, request.scope, ip))
 
 
 @fast.post(
@@ -157,17 +104,18 @@ async def look_up_many(request: Request) -> Response:
     if len(addresses) > MOST_ADDRESSES:
         return problem(422, f"ips: {len(addresses)} addresses; {MOST_ADDRESSES} may be asked at once.")
     answers, errors, now = [], [], world.now()
+    asked = Asked(frozenset(question.types))
     for index, text in enumerate(addresses):
         try:
-            answers.append(_answer(feed, text, now, question.types))
+            answers.append(verdict_on(world, text, now, asked))
         except ValueError as error:
             errors.append({"field": f"ips.{index}", "error": str(error)})
     if errors:
         more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
         detail = f"{errors[0]['field']}: {errors[0]['error']}{more}"
         return problem(422, detail, errors=errors[:MOST_ERRORS])
-    for result, count in Counter(map(_result, answers)).items():
-        world.metrics.lookups.labels(result).inc(count)
+    for result, count in Counter(map(result_of, answers)).items():
+        world.metrics.lookup_results[result].inc(count)
     world.metrics.lookup_duration.observe(time.perf_counter() - started)
     return Response(_encoder.encode(Answers(answers)), media_type=JSON)
 
@@ -182,6 +130,12 @@ async def _read(request: Request) -> bytes | None:
     return bytes(body)
 
 
+@fast.get("/forward-auth", status_code=204, responses={**schemas.REFUSALS, **schemas.PROBLEMS})
+async def forward_auth(request: Request) -> Response:
+    """Whether a proxy may let a request through: 204 or 403, whatever the method. Headers say which decision holds."""
+    return AnswerResponse(answer_forward_auth(request.app.state.world, request.scope))
+
+
 router.include_router(fast)
 
 
@@ -193,6 +147,7 @@ def _is_current(etag: str, if_none_match: str | None) -> bool:
     return "*" in known or etag.removeprefix("W/") in known
 
 
+@router.head("/blocklist", include_in_schema=False, dependencies=[Depends(require(Role.LOOKUP))])
 @router.get(
     "/blocklist",
     response_class=Response,
@@ -205,15 +160,31 @@ def _is_current(etag: str, if_none_match: str | None) -> bool:
 )
 async def blocklist(
     request: Request,
-    form: Annotated[Literal["json", "txt"], Query(alias="format")] = "json",
+    form: Annotated[schemas.ListForm, Query(alias="format")] = "json",
+    types: Annotated[str | None, Query(max_length=64)] = None,
+    family: Annotated[Literal["4", "6"] | None, Query()] = None,
+    name: Annotated[str, Query(pattern=SAFE_NAME)] = "bartizan",
+    table: Annotated[str, Query(pattern=SAFE_NAME)] = "bartizan",
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The whole list: JSON with its cursor and allowlist, or plain text with one value a line."""
+    """The whole list: JSON with its cursor and allowlist, or the file of a firewall or proxy."""
     world: AppWorld = request.app.state.world
     feed = world.feed
     if not feed.is_ready:
         return not_ready()
-    etag, body = await feed.whole_list(form)
+    body: bytes | AsyncIterator[bytes]
+    if form == "json" and (types is not None or family is not None):
+        return problem(422, "types, family: JSON has everything; they are for the other formats.")
+    if form == "json" or (form == "txt" and types is None and family is None):
+        etag, body = await feed.whole_list(form)
+    else:
+        try:
+            chosen = banned_types(feed) if types is None else read_types(types)
+        except QueryError as error:
+            return problem(422, str(error), errors=[{"field": error.field, "error": str(error)}])
+        versions = (4, 6) if family is None else (int(family),)
+        file = await world.lists.file(Wanted(form, chosen, versions, Names(name, table)))
+        etag, body = file.etag, file.body
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
     if _is_current(etag, if_none_match):
         return Response(status_code=304, headers=headers)

@@ -1,13 +1,16 @@
 """How the lookup routes appear in the OpenAPI description. The answers themselves are encoded by msgspec."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from actions.blocks.subjects import Scope
 from app.policies.enforcement import Fallback
 from detectors.finding import DecisionType
+
+ListForm = Literal["json", "txt", "pf", "haproxy", "nginx", "ipset", "nftables"]
+"""The formats of `GET /v1/blocklist`; all but JSON are written by list_formats.py."""
 
 
 class DecisionModel(BaseModel):
@@ -111,3 +114,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: {"description": "The list is not loaded yet; try again after Retry-After seconds"},
 }
 TEXT_LIST: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    204: {
+        "description": "The request may pass; X-Bartizan-Decision is allow, unknown, or what is not acted on"
+    },
+    403: {"description": "It may not, or the token has another role; X-Bartizan-Reference is the block's id"},
+}

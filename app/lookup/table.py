@@ -192,10 +192,7 @@ class Table(Layers):
 
     def exactly(self, key: Key, now: int) -> Decision | None:
         """The strongest decision in force of exactly this address or network; ours before a list's."""
-        version, number, shift = key
-        slot, found = self._blocks[version].get(number, shift), None
-        if slot is not None and self._columns.untils[slot] > now:
-            found = self._columns.decision(slot, spelled(version, number, shift))
+        found = self.own(key, now)
         for packed in self._lists.values():
             if (
                 packed.holds(key)

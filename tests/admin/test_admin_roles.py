@@ -9,6 +9,7 @@ from admin_desk import Desk
 VIEWER = {
     ("GET", "/blocks"),
     ("GET", "/blocks/{block_id}"),
+    ("GET", "/blocks/export"),
     ("GET", "/allowlist"),
     ("GET", "/incidents"),
     ("GET", "/incidents/{incident_id}"),
@@ -40,6 +41,8 @@ VIEWER = {
 RESPONDER = {
     ("POST", "/blocks"),
     ("POST", "/blocks/bulk"),
+    ("POST", "/blocks/import"),
+    ("DELETE", "/blocks/imports/{import_id}"),
     ("PATCH", "/blocks/{block_id}"),
     ("DELETE", "/blocks/{block_id}"),
     ("POST", "/blocks/{block_id}/approve"),

@@ -1,0 +1,252 @@
+"""Many blocks at once, from a person's file; and all of them lifted again.
+
+Each is a block like any other. What must never be blocked is decided by the same functions as for a single one, and
+the whole import is one entry of the audit trail.
+
+| key | type | TTL | bound |
+|---|---|---|---|
+| `bartizan:{act}:import:ID` | list, ids of blocks | 90 days | one per import, an id for each block that it made |
+"""
+
+import asyncio
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from actions.audit import Actor, Audit
+from actions.blocks.allowlist import Allowlist
+from actions.blocks.block import Block, BlockRequest, BlockStatus, Outcome, Review
+from actions.blocks.blocklist import Blocklist
+from actions.blocks.keys import (
+    CHANGES_MAXLEN,
+    HISTORY_LENGTH,
+    HISTORY_TTL_MS,
+    KEPT_MS,
+    allowlist_version_key,
+    block_key,
+    blocks_key,
+    changes_key,
+)
+from actions.blocks.networks import network_of
+from actions.blocks.subjects import ADDRESSES, Scope, canonical_subject, key_of
+from actions.errors import UnknownError
+from actions.storage import Client, act_key, load_script, short, storage_errors, text_of
+
+AT_A_TIME = 500
+"""Blocks in one call: Redis works on them for 15 ms, and this process prepares them in as long."""
+ATTEMPTS = 8
+REMEMBERED_TTL_MS = KEPT_MS
+
+_encode = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """A wish that was not carried out: the how-manieth (from 0), and why."""
+
+    index: int
+    value: str
+    error: str
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """What became of an import."""
+
+    id: str
+    made: int
+    already: int
+    """Blocked before, by itself or by an earlier run of this import."""
+    refused: list[Refused]
+
+
+def import_key(import_id: str) -> str:
+    """The ids of the blocks that an import made."""
+    return act_key("import", short(import_id))
+
+
+def new_import_id() -> str:
+    """An id for an import, 12 hex digits."""
+    return secrets.token_hex(6)
+
+
+class _Ready(msgspec.Struct, gc=False):
+    """A wish that may be carried out."""
+
+    index: int
+    request: BlockRequest
+    block: Block
+
+
+class Imports:
+    """Makes the blocks of a file. One per process; any number of processes may work on the same Redis."""
+
+    def __init__(
+        self,
+        redis: Client,
+        now: Callable[[], int],
+        blocklist: Blocklist,
+        allowlist: Allowlist,
+        audit: Audit,
+    ) -> None:
+        self._redis, self._now = redis, now
+        self._blocklist, self._allowlist, self._audit = blocklist, allowlist, audit
+        self._import = load_script(redis, "import_blocks")
+
+    async def run(
+        self, wishes: Sequence[BlockRequest], actor: Actor, import_id: str, reason: str, *, dry: bool = False
+    ) -> Imported:
+        """Makes a block of each wish, or says why not; `dry` only says. Other work goes on meanwhile.
+
+        The ids of the wishes are not used: a wish of one import always makes the same block, so that an import which
+        was cut short is completed by the same again. Raises: StorageError.
+        """
+        refused: list[Refused] = []
+        counts: Counter[str] = Counter()
+        for start in range(0, len(wishes), AT_A_TIME):
+            some = list(enumerate(wishes[start : start + AT_A_TIME], start))
+            found = await self._some(some, actor, import_id, refused, dry=dry)
+            counts.update(found)
+            await asyncio.sleep(0)
+        made, already = counts["created"], sum(counts.values()) - counts["created"]
+        if not dry:
+            after = {"made": made, "already": already, "refused": len(refused)}
+            await self._audit.record(actor, "block.import", f"import:{import_id}", after=after, reason=reason)
+        return Imported(import_id, made, already, refused)
+
+    async def _some(
+        self,
+        wishes: list[tuple[int, BlockRequest]],
+        actor: Actor,
+        import_id: str,
+        refused: list[Refused],
+        *,
+        dry: bool,
+    ) -> list[str]:
+        for _ in range(ATTEMPTS):
+            version, wrong, ready = await self._checked(wishes, actor, import_id)
+            outcomes = await self._placed(ready) if dry else await self._call(ready, version, import_id)
+            if outcomes != ["stale"]:
+                break
+            await self._allowlist.refresh()
+        else:
+            outcomes = ["single"] * len(ready)
+        refused += wrong
+        for place, outcome in enumerate(outcomes):
+            if outcome == "single":
+                outcomes[place] = await self._single(ready[place], actor, refused, dry=dry)
+        return [outcome for outcome in outcomes if outcome != "refused"]
+
+    async def _checked(
+        self, wishes: list[tuple[int, BlockRequest]], actor: Actor, import_id: str
+    ) -> tuple[str, list[Refused], list[_Ready]]:
+        """The allowlist's version, what may not be blocked, and what may."""
+        now, wrong, ready = self._now(), [], []
+        version, _ = await self._allowlist.covering(None)
+        for index, request in wishes:
+            try:
+                scope, value = canonical_subject(request.scope, request.value)
+            except ValueError as error:
+                wrong.append(Refused(index, request.value[:64], str(error)))
+                continue
+            entry = await self._stopped_by(scope, value, request)
+            if entry is not None:
+                wrong.append(Refused(index, value, f"must never be blocked: {entry}"))
+                continue
+            block = _block(request, scope, value, actor, import_id, now)
+            ready.append(_Ready(index, msgspec.structs.replace(request, id=block.id), block))
+        return version, wrong, ready
+
+    async def _stopped_by(self, scope: Scope, value: str, request: BlockRequest) -> str | None:
+        if scope not in ADDRESSES:
+            return None
+        network = network_of(value)
+        entry = self._blocklist.forbidden(network, force=request.force)
+        if entry is not None:
+            return entry
+        _, allowed = await self._allowlist.covering(network)
+        return None if allowed is None else f"allowlist {allowed.value} ({allowed.note})"
+
+    async def _call(self, ready: list[_Ready], version: str, import_id: str) -> list[str]:
+        keys = [
+            *(blocks_key("active"), blocks_key("until"), blocks_key("index"), changes_key()),
+            *(allowlist_version_key(), import_key(import_id)),
+        ]
+        args: list[Any] = [
+            *(self._now(), version, KEPT_MS, HISTORY_TTL_MS, HISTORY_LENGTH, CHANGES_MAXLEN),
+            REMEMBERED_TTL_MS,
+        ]
+        packed = []
+        for one in ready:
+            block, key = one.block, one.block.key
+            keys += [block_key(block.id), blocks_key("history", key)]
+            item, decision = _encode(block).decode(), _encode(block.decision()).decode()  # Lua knows no bytes
+            packed.append((key, block.id, block.type.value, item, decision, block.until or 0))
+        if not ready:
+            return []
+        args.append(_pack(packed))
+        with storage_errors("importing blocks"):
+            found: list[bytes] = await self._import(keys=keys, args=args)
+        return [text_of(outcome) for outcome in found]
+
+    async def _placed(self, ready: list[_Ready]) -> list[str]:
+        """What `_call` would answer, but for blocks that this very import had made."""
+        if not ready:
+            return []
+        with storage_errors("reading blocks"):
+            rows = await self._redis.hmget(blocks_key("active"), [one.block.key for one in ready])
+        return ["created" if row is None else "already_blocked" for row in rows]
+
+    async def _single(self, one: _Ready, actor: Actor, refused: list[Refused], *, dry: bool) -> str:
+        if dry:
+            return "created"
+        result = await self._blocklist.block(one.request, actor)
+        if result.outcome is Outcome.REFUSED:
+            refused.append(Refused(one.index, one.block.value, f"must never be blocked: {result.entry}"))
+            return "refused"
+        return "created" if result.outcome is Outcome.CREATED else "already_blocked"
+
+    async def undo(self, import_id: str, actor: Actor, reason: str) -> int:
+        """Lifts the blocks that an import made and that are still in force; says how many.
+
+        Raises: UnknownError where no import of this id is remembered, StorageError.
+        """
+        with storage_errors("reading an import"):
+            number = await self._redis.llen(import_key(import_id))
+        if not number:
+            raise UnknownError(f"import {import_id!r} is not known, or made no block")
+        lifted = 0
+        for start in range(0, number, AT_A_TIME):
+            with storage_errors("reading an import"):
+                ids = await self._redis.lrange(import_key(import_id), start, start + AT_A_TIME - 1)
+            lifted += await self._blocklist.end(
+                [text_of(i) for i in ids], BlockStatus.LIFTED, actor, f"import {import_id} undone: {reason}"
+            )
+            await asyncio.sleep(0)
+        await self._audit.record(
+            actor, "block.import_undo", f"import:{import_id}", after={"lifted": lifted}, reason=reason
+        )
+        return lifted
+
+
+def _block(request: BlockRequest, scope: Scope, value: str, actor: Actor, import_id: str, now: int) -> Block:
+    key = key_of(scope, value)
+    return Block(
+        id=hashlib.sha256(f"{import_id} {key}".encode()).hexdigest()[:16],
+        value=value,
+        scope=scope,
+        type=request.type,
+        origin=request.origin,
+        reason=request.reason,
+        status=BlockStatus.ACTIVE,
+        review=Review.NOT_NEEDED,
+        strikes=0,
+        created_at=now,
+        until=None if request.duration_ms is None else (request.at or now) + request.duration_ms,
+        actor=actor.name,
+        changed_at=now,
+        note=f"import {import_id}",
+    )

@@ -1,0 +1,174 @@
+"""Many blocks at once: imported from a file, exported to one, and an import undone."""
+
+import asyncio
+from itertools import islice
+from typing import Annotated
+
+from fastapi import Query, Request
+from starlette.responses import StreamingResponse
+
+from actions.blocks.block import BlockRequest, Origin
+from actions.blocks.imports import Imported, new_import_id
+from app.admin.access import AdminRoute, Responder, Viewer, World, admin_router, naming
+from app.admin.models import Duration, Output, Reason, duration_ms, problems
+from app.block_files.entry import Contents, Entry
+from app.block_files.reading import Form, read_file
+from app.block_files.writing import MEDIA_TYPES, write_file
+from app.ingest.body import BodyTooLarge, decompress
+from app.lookup.packed import LISTS
+from app.problems import ProblemError
+from detectors.errors import DecodeError
+from detectors.finding import DecisionType
+
+LARGEST_FILE_BYTES = 64 * 1024 * 1024
+"""100,000 entries of a JSON export have 25 MB."""
+SHOWN = 20
+"""Refused and unreadable entries that an answer names."""
+
+
+class FileRoute(AdminRoute):
+    """A route that takes a file."""
+
+    largest_body_bytes = LARGEST_FILE_BYTES
+
+
+router = admin_router("/blocks", FileRoute)
+
+
+class NotTaken(Output):
+    """An entry that was not taken, and why."""
+
+    line: int
+    """Of a plain or CSV file the line, of JSON the how-manieth item, from 1 on."""
+    value: str
+    error: str
+
+
+class ImportModel(Output):
+    """What became of a file."""
+
+    id: str
+    """Names the import, to undo it."""
+    format: str
+    dry_run: bool
+    made: int
+    already: int
+    """Blocked before."""
+    refused: int
+    """Must never be blocked, or are no value."""
+    unreadable: int
+    errors: list[NotTaken]
+    """The first 20 of both."""
+
+
+class UndoneModel(Output):
+    """How many blocks were lifted."""
+
+    lifted: int
+
+
+@router.post("/import", responses=problems(413))
+async def import_blocks(
+    world: World,
+    actor: Responder,
+    request: Request,
+    reason: Annotated[Reason, Query(description="for entries that name none, and for the audit trail")],
+    form: Annotated[Form | None, Query(alias="format", description="by its looks where absent")] = None,
+    duration: Annotated[Duration, Query(description="for entries that name none")] = "4h",
+    kind: Annotated[DecisionType, Query(alias="type", description="for entries that name none")] = (
+        DecisionType.BAN
+    ),
+    force: Annotated[bool, Query(description="takes very wide networks")] = False,
+    dry_run: bool = False,
+    import_id: Annotated[
+        str | None,
+        Query(alias="id", pattern="^[A-Za-z0-9_-]{1,64}$", description="of one that was cut short"),
+    ] = None,
+) -> ImportModel:
+    """Block what a file holds: plain, CSV, JSON, or CrowdSec's decisions; gzip and zstd are taken as well."""
+    now = world.now()
+    contents = await asyncio.to_thread(
+        _read, await request.body(), request.headers.get("content-encoding", ""), form, now
+    )
+    wishes = [
+        _wish(entry, now, kind, duration_ms(duration), reason, force=force) for entry in contents.entries
+    ]
+    done = await world.actions.imports.run(wishes, actor, import_id or new_import_id(), reason, dry=dry_run)
+    return _answer(contents, done, dry_run=dry_run)
+
+
+def _read(data: bytes, encoding: str, form: Form | None, now: int) -> Contents:
+    """Raises: ProblemError."""
+    try:
+        body = decompress(data, encoding, LARGEST_FILE_BYTES)
+    except BodyTooLarge as error:
+        raise ProblemError(413, str(error)) from error
+    except DecodeError as error:
+        raise ProblemError(422, str(error)) from error
+    with naming("body"):
+        return read_file(body, form, now)
+
+
+def _wish(
+    entry: Entry, now: int, kind: DecisionType, length_ms: int | None, reason: str, *, force: bool
+) -> BlockRequest:
+    if entry.is_for_good:
+        length_ms = None
+    elif entry.until is not None:
+        length_ms = entry.until - now
+    return BlockRequest(
+        id="",
+        value=entry.value,
+        scope=entry.scope,
+        type=entry.type or kind,
+        origin=Origin.IMPORT,
+        reason=entry.reason or reason,
+        duration_ms=length_ms,
+        at=now,
+        force=force,
+    )
+
+
+def _answer(contents: Contents, done: Imported, *, dry_run: bool) -> ImportModel:
+    entries = contents.entries
+    errors = [NotTaken(line=one.line, value="", error=one.error) for one in contents.wrong[:SHOWN]]
+    errors += [
+        NotTaken(line=entries[one.index].line, value=one.value, error=one.error)
+        for one in islice(done.refused, SHOWN)
+    ]
+    return ImportModel(
+        id=done.id,
+        format=contents.form,
+        dry_run=dry_run,
+        made=done.made,
+        already=done.already,
+        refused=len(done.refused),
+        unreadable=len(contents.wrong),
+        errors=sorted(errors, key=lambda one: one.line)[:SHOWN],
+    )
+
+
+@router.get("/export", response_class=StreamingResponse, responses=problems())
+async def export_blocks(
+    world: World,
+    _: Viewer,
+    form: Annotated[Form, Query(alias="format")] = Form.JSON,
+) -> StreamingResponse:
+    """Our own decisions in force, in a form that `import` takes again. External lists are not among them."""
+    now = world.now()
+    own = (
+        decision for decision in world.feed.table.every(now) if not decision.origin.startswith(f"{LISTS}:")
+    )
+    media_type = MEDIA_TYPES.get(form, "application/json")
+    return StreamingResponse(write_file(own, form, now), media_type=media_type)
+
+
+@router.delete("/imports/{import_id}", responses=problems(404))
+async def undo_import(
+    world: World,
+    actor: Responder,
+    import_id: str,
+    reason: Annotated[str, Query(max_length=500)] = "",
+) -> UndoneModel:
+    """Lift every block that an import made and that is still in force."""
+    return UndoneModel(lifted=await world.actions.imports.undo(import_id, actor, reason))

@@ -1,0 +1,113 @@
+"""`bartizan blocks import`, `export` and `undo-import`: files of blocks, over the HTTP API."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from app.commands.blocks import BLOCKS, Reason, blocks
+from app.commands.output import Json, print_fields, print_json, printable
+from detectors.errors import ConfigError
+
+__all__ = ["blocks"]
+
+TIMEOUT_S = 600.0
+"""100,000 entries take seconds; a service that is busy takes longer."""
+PIPE = "-"
+FORMATS = "plain, csv, json or crowdsec"
+
+
+@blocks.command("import")
+def import_file(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="The file; - reads standard input.")],
+    reason: Reason,
+    form: Annotated[str | None, typer.Option("--format", help=f"{FORMATS}; else by its looks.")] = None,
+    duration: Annotated[str, typer.Option("--for", "--duration", help="Of entries that name none.")] = "4h",
+    kind: Annotated[str, typer.Option("--type", help="Of entries that name none.")] = "ban",
+    force: Annotated[bool, typer.Option(help="Block even very wide networks.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would become of it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Block all that a file holds: plain lines, CSV, JSON, CrowdSec's decisions."""
+    from app.commands.api import Api
+
+    data = _read(file)
+    params = {
+        "reason": reason,
+        "format": form,
+        "duration": duration,
+        "type": kind,
+        "force": "true" if force else None,
+        "dry_run": "true" if dry_run else None,
+    }
+    with Api(timeout_s=TIMEOUT_S) as api, _waiting(f"Importing {file}"):
+        done = api.upload(f"{BLOCKS}/import", params, data)
+    if as_json:
+        print_json(done)
+        return
+    _tell(done)
+
+
+def _tell(done: dict[str, Any]) -> None:
+    errors = done.pop("errors")
+    print_fields(done)
+    for error in errors:
+        value = f" {error['value']}" if error["value"] else ""
+        typer.echo(printable(f"line {error['line']}:{value} {error['error']}"), err=True)
+    missing = done["refused"] + done["unreadable"] - len(errors)
+    if missing:
+        typer.echo(f"and {missing} more", err=True)
+    if done["made"] and not done["dry_run"]:
+        typer.echo(f"To take it back: bartizan blocks undo-import {done['id']} --reason ...")
+
+
+@blocks.command("export")
+def export_file(
+    file: Annotated[str, typer.Argument(metavar="FILE|-")] = PIPE,
+    form: Annotated[str, typer.Option("--format", help=FORMATS)] = "json",
+) -> None:
+    """Write our own decisions in force to a file, in a form that import takes again."""
+    from app.commands.api import Api
+
+    with Api(timeout_s=TIMEOUT_S) as api, _waiting("Exporting"):
+        text = api.text(f"{BLOCKS}/export", {"format": form})
+    if file == PIPE:
+        typer.echo(text, nl=False)
+        return
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+
+
+@blocks.command("undo-import")
+def undo_import(
+    import_id: Annotated[str, typer.Argument(metavar="ID")], reason: Reason, as_json: Json = False
+) -> None:
+    """Lift every block that an import made and that is still in force."""
+    from app.commands.api import Api
+
+    with Api(timeout_s=TIMEOUT_S) as api:
+        answer = api.call(
+            "DELETE", f"{BLOCKS}/imports/{quote(import_id, safe='')}", params={"reason": reason}
+        )
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"lifted {answer['lifted']}")
+
+
+def _read(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == PIPE else Path(file).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+
+
+def _waiting(what: str) -> Any:
+    """A sign of life on a terminal; nothing on a pipe."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(printable(what))

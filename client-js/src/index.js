@@ -1,0 +1,3 @@
+export { createClient } from "./client.js";
+export { follow } from "./follow.js";
+export { TrustedProxies } from "./addresses.js";
