@@ -186,6 +186,7 @@ def _jobs(world: AppWorld, refresher: TokenRefresher, keeper: SnapshotKeeper) ->
         "blocklists": _every(BLOCKLISTS_LOOK_S, world.refresher.look),
         "sources": world.sources.run,
         "source_watch": world.source_watch.run,
+        "bouncers": world.bouncers.run,
         "responder": world.responder.run,
         "investigator": world.investigator.run,
     }

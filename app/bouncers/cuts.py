@@ -3,10 +3,9 @@
 Networks are numbers here (version, number, shift: how many host bits), since there may be a hundred thousand.
 """
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 
-from app.bouncers.ledger import Network
+from app.lookup.packed import Key as Network
 
 
 class Cuts:
@@ -71,14 +70,3 @@ def overlaps(one: Network, other: Network) -> bool:
     """Whether two networks share an address; then one holds the other."""
     wide = max(one[2], other[2])
     return one[0] == other[0] and one[1] >> wide == other[1] >> wide
-
-
-def spelled(network: Network) -> str:
-    """A network as text; a single address without its prefix length."""
-    version, number, shift = network
-    number = number >> shift << shift
-    if version == 4:
-        address = f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-        return address if shift == 0 else f"{address}/{32 - shift}"
-    text = str(ipaddress.IPv6Address(number))
-    return text if shift == 0 else f"{text}/{128 - shift}"

@@ -9,8 +9,8 @@ from actions.errors import ConflictError, RefusedError, UnknownError
 from app.bouncers.access import RefusedError as Refusal
 from app.bouncers.alert import Alert, AlertDecision
 from app.bouncers.durations import parse_go_duration
-from app.bouncers.ledger import LIST_ORIGIN
 from app.bouncers.machine import Machine
+from app.bouncers.offers import LIST_ORIGIN
 from app.lookup.table import Decision
 from app.world import AppWorld
 from detectors.finding import DecisionType

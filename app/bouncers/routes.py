@@ -11,8 +11,8 @@ from app.bouncers.access import CrowdSecRoute, RefusedError, address_of, body_of
 from app.bouncers.bouncer import Bouncer, bouncer_of
 from app.bouncers.desk import BouncerDesk, Pull
 from app.bouncers.filters import FilterError, Wanted, parse_bool, read_query
-from app.bouncers.ledger import CHUNK
 from app.bouncers.machine import machine_of
+from app.bouncers.offers import CHUNK
 from app.bouncers.store import LIVE
 from app.bouncers.usage import UsageError, read_usage, sums_of
 from app.bouncers.wire import JSON, as_delta, as_list, in_pieces, list_in_pieces
@@ -50,10 +50,11 @@ async def decisions(request: Request) -> Response:
         return Response(media_type=JSON)
     desk, wanted = _desk(request), _wanted(request)
     offers = await desk.decisions(bouncer, wanted)
-    noted, now = BackgroundTask(desk.note_seen, bouncer, LIVE), request.app.state.world.now()
+    desk.note_seen(bouncer, LIVE)
+    now = request.app.state.world.now()
     if len(offers) > CHUNK:
-        return StreamingResponse(list_in_pieces(offers, now), media_type=JSON, background=noted)
-    return Response(as_list(offers, now), media_type=JSON, background=noted)
+        return StreamingResponse(list_in_pieces(offers, now), media_type=JSON)
+    return Response(as_list(offers, now), media_type=JSON)
 
 
 @router.api_route("/decisions/stream", methods=["GET", "HEAD"])
@@ -76,6 +77,7 @@ def _is_startup(request: Request) -> bool:
 
 def _told(desk: BouncerDesk, bouncer: Bouncer, pull: Pull) -> Response:
     """The answer. The bouncer is where it puts it only when all of it has been sent."""
+    desk.begin(bouncer)
     sent = BackgroundTask(desk.sent, bouncer, pull.place)
     if len(pull.new) + len(pull.deleted) <= CHUNK:
         return Response(as_delta(pull.new, pull.deleted, pull.at), media_type=JSON, background=sent)

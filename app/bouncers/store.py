@@ -109,9 +109,18 @@ class BouncerStore:
                 pipe.hsetnx(key, "first_seen", str(now))
                 pipe.pexpire(key, KEPT_MS)
                 pipe.zadd(bouncers_key(), {bouncer.id: now})
-                pipe.zremrangebyrank(bouncers_key(), 0, -MOST_BOUNCERS - 1)
                 pipe.zremrangebyscore(bouncers_key(), "-inf", now - KEPT_MS)
-                await pipe.execute()
+                pipe.zrange(bouncers_key(), 0, -MOST_BOUNCERS - 1)
+                surplus = (await pipe.execute())[-1]
+            if surplus:
+                await self._forget([text_of(bouncer_id) for bouncer_id in surplus])
+
+    async def _forget(self, ids: list[str]) -> None:
+        """Those that asked longest ago, where somebody makes up names."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zrem(bouncers_key(), *ids)
+            pipe.delete(*(bouncer_key(i) for i in ids), *(bouncer_key(i, "usage") for i in ids))
+            await pipe.execute()
 
     async def add_usage(self, bouncer: Bouncer, sums: Sums) -> None:
         """Takes a report; a sort of number beyond the 200th is left out."""

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from app.bouncers.durations import remaining
-from app.bouncers.ledger import CHUNK
-from app.bouncers.offers import Offer, origin_of, scenario_of
+from app.bouncers.offers import CHUNK, Offer, origin_of, scenario_of
 
 JSON = "application/json; charset=utf-8"
 NOTHING = b"null"

@@ -44,7 +44,7 @@ class Columns:
         self._odd_ids: dict[int, str] = {}
         """Ids that are not ours, by slot."""
         self._seen: dict[int, str] = {}
-        """What `Decision.seen` says, of the few that say anything."""
+        """Addresses that attacked from inside a network, by slot."""
         self._free: list[int] = []
         self._shared: dict[Meta, Meta] = {}
         self.weaker = 0
@@ -139,12 +139,8 @@ class Columns:
         numbers: dict[Meta, int] = {}
         metas = [FREE if meta is None else numbers.setdefault(meta, len(numbers)) for meta in self._metas]
         return PackedColumns(
-            untils=self.untils.tobytes(),
-            ids=self._ids.tobytes(),
-            created=self._created.tobytes(),
-            which=array("I", metas).tobytes(),
-            metas=list(numbers),
-            odd_ids=self._odd_ids.copy(),
+            *(self.untils.tobytes(), self._ids.tobytes(), self._created.tobytes()),
+            *(array("I", metas).tobytes(), list(numbers), self._odd_ids.copy()),
             seen=self._seen.copy(),
         )
 
@@ -180,4 +176,4 @@ class PackedColumns(msgspec.Struct, frozen=True, gc=False):
     """The number of each slot's meta, or FREE."""
     metas: list[Meta]
     odd_ids: dict[int, str]
-    seen: dict[int, str]
+    seen: dict[int, str] = {}

@@ -24,7 +24,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     incident_id: str | None = None
     created_at: int = 0
     seen: str = ""
-    """Of an IPv6 network: the addresses inside that attacked, with a space in between."""
+    """Of an IPv6 network: the addresses inside that attacked, newest first, with a space in between."""
 
     @property
     def wire(self) -> msgspec.Raw:

@@ -9,15 +9,15 @@ import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import takewhile
-from typing import Literal, NamedTuple
 
 import msgspec
 
 from actions.blocks.subjects import ADDRESSES, scope_of
 from app.lookup.addresses import parse_network, spelled
+from app.lookup.history import Event, History
 from app.lookup.packed import Key, PackedList
 from app.lookup.table import Allowed, Decision, Table
-from app.lookup.wire import Change, Disallowed, Removed, fold, json_parts, text_parts
+from app.lookup.wire import Change, Disallowed, Removed, fold, json_parts
 from app.policies.enforcement import FALLBACK, Fallback
 from detectors.finding import DecisionType
 
@@ -28,7 +28,6 @@ MOST_AT_ONCE = 200_000
 LARGE_LIST_MS = 60_000
 """A larger list without a change is another one after this time: what is over is left out."""
 RESET = b'{"reset":true,'
-Form = Literal["json", "txt"]
 ANSWERS_KEPT = 64
 """Encoded answers kept between two changes; nearly all clients wait at the same cursor."""
 
@@ -41,13 +40,6 @@ def parse_cursor(text: str) -> tuple[int, int]:
     return int(ms), int(sequence or 0)
 
 
-class Step(NamedTuple):
-    """One change: what those hear who know one decision for each value, and what happened."""
-
-    told: Change
-    happened: Change
-
-
 class Feed:
     """The blocklist of this process: lookups, the whole list, and the changes since a cursor."""
 
@@ -57,12 +49,13 @@ class Feed:
         self.is_ready = False
         self.cursor = "0-0"
         self._floor = (0, 0)
-        self._ring: deque[tuple[tuple[int, int], Step]] = deque()
+        self._ring: deque[tuple[tuple[int, int], Change]] = deque()
         self._ring_size = ring_size
+        self.history = History()
         self._moved = asyncio.Event()
         self._answers: dict[str, bytes] = {}
-        self._lists: dict[Form, tuple[str, int | None, str, bytes]] = {}
-        self._encoding: dict[Form, asyncio.Lock] = {}
+        self._list: tuple[str, int | None, str, bytes] | None = None
+        self._encoding = asyncio.Lock()
         self._is_closed = False
         self._fallback = FALLBACK
         self.waiting = 0
@@ -78,7 +71,7 @@ class Feed:
         if fallback != self._fallback:
             self._fallback = fallback
             self._answers.clear()
-            self._lists.clear()
+            self._list = None
 
     def load(self, cursor: str, table: Table) -> None:
         """Take a whole new table. What it changes goes to the followers as changes at the new cursor.
@@ -99,7 +92,7 @@ class Feed:
         goes_on = self.is_ready and position >= before
         old, now = self.table.copy(), self._now()
         self.table.take_over(table)
-        changed: list[Step] = []
+        changed: list[Change] = []
         if goes_on:
             for found in differences(old, self.table, now):
                 if found is None:
@@ -110,6 +103,8 @@ class Feed:
                     break
         if goes_on and len(changed) <= self._ring_size:
             self._remember(position, changed)
+            for change in changed:
+                self._note(position, change, old)
         else:
             self._start_over(position)
         self.is_ready = True
@@ -121,20 +116,40 @@ class Feed:
         Raises: ValueError where its value is no address or CIDR; nothing has changed then.
         """
         told: Change | None = change
+        position = parse_cursor(cursor)
         match change:
             case Decision():
+                gone = self.table.standing(change.scope, change.value)
                 self.table.add(change)
+                self.history.note(Event(position, added=change, gone=gone))
                 told = self._told(change)
             case Removed():
+                gone = self.table.standing(change.scope, change.value)
                 self.table.remove(change.id, change.value, change.scope)
+                if gone is not None and gone.id == change.id:
+                    self.history.note(Event(position, gone=gone))
                 told = self._told(change)
             case Allowed():
                 self.table.allow(change)
+                self.history.note(Event(position, allowed=change.value))
             case Disallowed():
                 self.table.disallow(change.value)
-        if told is not None and change is not None:
-            self._remember(parse_cursor(cursor), [Step(told, change)])
+                self.history.note(Event(position, disallowed=change.value))
+        if told is not None:
+            self._remember(position, [told])
         self._move(cursor)
+
+    def _note(self, position: tuple[int, int], change: Change, old: Table) -> None:
+        """What a whole new table has changed, of our own decisions."""
+        match change:
+            case Decision() | Removed():
+                gone = old.standing(change.scope, change.value)
+                added = self.table.standing(change.scope, change.value)
+                self.history.note(Event(position, added=added, gone=gone))
+            case Allowed():
+                self.history.note(Event(position, allowed=change.value))
+            case Disallowed():
+                self.history.note(Event(position, disallowed=change.value))
 
     def _told(self, change: Decision | Removed) -> Change:
         """What those who follow hear of it: a list may say something else about the same value, or still."""
@@ -157,38 +172,43 @@ class Feed:
 
     def _taking(self, name: str, packed: PackedList | None, cursor: str | None) -> Iterator[None]:
         before, now = self.table.put_list(name, packed), self._now()
-        steps: list[Step] = []
+        told: list[Change] = []
         if cursor is not None:
+            self.history.note(Event(parse_cursor(cursor), list_before=before, list_after=packed))
             for changed in self.table.changed_by(before, packed):
                 if changed is None:
                     yield
                     continue
                 key, old_id = changed
-                is_on_it = packed is not None and packed.holds(key)
-                happened = packed.decision(key) if packed is not None and is_on_it else removed(old_id, key)
-                steps.append(Step(self.table.exactly(key, now) or happened, happened))
-                if len(steps) > self._ring_size:
+                told.append(self.table.exactly(key, now) or removed(old_id, key))
+                if len(told) > self._ring_size:
                     break
-        if cursor is not None and len(steps) <= self._ring_size:
-            self._remember(parse_cursor(cursor), steps)
-        elif self.is_ready:
-            self._start_over(parse_cursor(cursor or self.cursor))
+        if cursor is None and self.is_ready:
+            self._start_over(parse_cursor(self.cursor))
+        elif cursor is not None and len(told) > self._ring_size:
+            self._forget(parse_cursor(cursor))
+        elif cursor is not None:
+            self._remember(parse_cursor(cursor), told)
         self._move(cursor or self.cursor)
 
     def _start_over(self, position: tuple[int, int]) -> None:
         """Whoever followed so far takes the whole list."""
+        self._forget(position)
+        self.history.start_over(position)
+
+    def _forget(self, position: tuple[int, int]) -> None:
         self._ring.clear()
         self._floor = position
 
-    def _remember(self, position: tuple[int, int], steps: Iterable[Step]) -> None:
-        self._ring.extend((position, step) for step in steps)
+    def _remember(self, position: tuple[int, int], changes: Iterable[Change]) -> None:
+        self._ring.extend((position, change) for change in changes)
         while len(self._ring) > self._ring_size:
             self._floor = self._ring.popleft()[0]
 
     def _move(self, cursor: str) -> None:
         self.cursor = cursor
         self._answers.clear()
-        self._lists.clear()
+        self._list = None
         self._wake()
 
     def _wake(self) -> None:
@@ -229,7 +249,7 @@ class Feed:
         kept = None if cursor is None else self.known_changes(cursor)
         if kept is not None:
             return kept
-        _, body = await self.whole_list("json")
+        _, body = await self.whole_list()
         if isinstance(body, bytes):
             return RESET + body[1:]
         return _reset(body)
@@ -243,49 +263,36 @@ class Feed:
         if not self._floor <= position <= parse_cursor(self.cursor):
             return None
         newest_first = takewhile(lambda entry: entry[0] > position, reversed(self._ring))
-        changes = [step.told for _, step in newest_first][::-1]
+        changes = [change for _, change in newest_first][::-1]
         body = msgspec.json.encode(fold(self.cursor, changes, self._fallback))
         if len(self._answers) < ANSWERS_KEPT:
             self._answers[cursor] = body
         return body
 
-    def entries_since(self, position: tuple[int, int]) -> list[tuple[tuple[int, int], Change]] | None:
-        """What happened after a position, each with its own, oldest first; None where that is not known any more.
-
-        Of a value that stands on lists, too, each of its decisions by itself, as `Table.every` has them.
-        """
-        if not self._floor <= position <= parse_cursor(self.cursor):
-            return None
-        newest_first = takewhile(lambda entry: entry[0] > position, reversed(self._ring))
-        return [(place, step.happened) for place, step in newest_first][::-1]
-
-    async def whole_list(self, form: Form) -> tuple[str, bytes | AsyncIterator[bytes]]:
-        """The ETag and the body of the whole list, `json` or `txt`; in pieces where it is very large.
+    async def whole_list(self) -> tuple[str, bytes | AsyncIterator[bytes]]:
+        """The ETag and the body of the whole list, as JSON; in pieces where it is very large.
 
         Other work goes on meanwhile. A list in one piece is encoded again only when it changed.
         """
         if len(self.table) + self.table.listed > MOST_AT_ONCE:
             now = self._now()
-            etag = f'W/"{form}.{self.cursor}.{self._spared()}.{now // LARGE_LIST_MS}"'
-            return etag, _unhurried(self._parts(form, now))
-        lock = self._encoding.setdefault(form, asyncio.Lock())
-        async with lock:
-            kept = self._lists.get(form)
+            etag = f'W/"json.{self.cursor}.{self._spared()}.{now // LARGE_LIST_MS}"'
+            return etag, _unhurried(self._parts(now))
+        async with self._encoding:
+            kept = self._list
             if kept is None or kept[0] != self.cursor or (kept[1] is not None and self._now() >= kept[1]):
-                kept = self._lists[form] = await self._whole(form)
+                kept = self._list = await self._whole()
             return kept[2], kept[3]
 
-    async def _whole(self, form: Form) -> tuple[str, int | None, str, bytes]:
+    async def _whole(self) -> tuple[str, int | None, str, bytes]:
         """The cursor, when the first entry is over, the ETag and the body."""
         now, cursor = self._now(), self.cursor
-        body = b"".join([part async for part in _unhurried(self._parts(form, now))])
-        etag = f'W/"{form}.{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        body = b"".join([part async for part in _unhurried(self._parts(now))])
+        etag = f'W/"json.{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         return cursor, self.table.first_end(now), etag, body
 
-    def _parts(self, form: Form, now: int) -> Iterator[bytes]:
-        if form == "json":
-            return json_parts(self.cursor, self.table, now, self._fallback)
-        return text_parts(self.table, now, self._fallback)
+    def _parts(self, now: int) -> Iterator[bytes]:
+        return json_parts(self.cursor, self.table, now, self._fallback)
 
     def _spared(self) -> str:
         return "".join(kind.value[0] for kind, what in self._fallback.items() if what is Fallback.IGNORE)
@@ -311,22 +318,22 @@ def removed(old_id: str, key: Key) -> Removed:
     return Removed(old_id, value, scope_of(value))
 
 
-def differences(old: Table, new: Table, now: int) -> Iterator[Step | None]:
+def differences(old: Table, new: Table, now: int) -> Iterator[Change | None]:
     """What turns the old table into the new one; None now and then, where other work may have its turn."""
     for differing in old.differing(new):
         if differing is None:
             yield None
             continue
         key, old_id = differing
-        happened = new.own(key, now) or (None if old_id is None else removed(old_id, key))
-        if happened is not None:
-            yield Step(new.exactly(key, now) or happened, happened)
-    changes: list[Change] = []
+        found = new.exactly(key, now)
+        if found is not None:
+            yield found
+        elif old_id is not None:
+            yield removed(old_id, key)
     before, after = old.named(), new.named()
-    changes += [Removed(d.id, d.value, d.scope) for key, d in before.items() if key not in after]
-    changes += [decision for key, decision in after.items() if before.get(key) != decision]
+    yield from [Removed(d.id, d.value, d.scope) for key, d in before.items() if key not in after]
+    yield from [decision for key, decision in after.items() if before.get(key) != decision]
     allowed_before = {entry.value: entry for entry in old.allowlist(now)}
     allowed_after = {entry.value: entry for entry in new.allowlist(now)}
-    changes += [Disallowed(value) for value in allowed_before if value not in allowed_after]
-    changes += [entry for value, entry in allowed_after.items() if allowed_before.get(value) != entry]
-    yield from [Step(change, change) for change in changes]
+    yield from [Disallowed(value) for value in allowed_before if value not in allowed_after]
+    yield from [entry for value, entry in allowed_after.items() if allowed_before.get(value) != entry]

@@ -103,6 +103,11 @@ class PackedList:
         place = bisect_left(self._v4, number, begin, end)
         return place < end and self._v4[place] == number
 
+    def shifts(self, version: int) -> set[int]:
+        """How many host bits its entries of this version have."""
+        single = {0} if version == 4 and len(self._v4) else set[int]()
+        return single | {shift for shift, _ in self._levels[version]}
+
     def entries(self) -> Iterator[Key]:
         """All of it."""
         for number in self._v4:

@@ -8,7 +8,6 @@ address inside a blocked range is let through without cutting the range.
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import count
-from typing import Generic, TypeVar
 
 import msgspec
 
@@ -16,6 +15,7 @@ from actions.blocks.subjects import ADDRESSES, Scope
 from app.lookup.addresses import canonical_address, parse_address, parse_network, spelled
 from app.lookup.columns import FOR_GOOD, Columns, PackedColumns
 from app.lookup.decision import Decision
+from app.lookup.layers import Layers, Levels
 from app.lookup.packed import Key, PackedList
 from detectors.finding import DecisionType
 
@@ -31,51 +31,6 @@ class Allowed(msgspec.Struct, frozen=True, gc=False):
 
     value: str
     until: int | None
-
-
-T = TypeVar("T")
-
-
-class _Levels(Generic[T]):
-    """Networks of one IP version: (shift, {number >> shift: entry}), the most specific first."""
-
-    __slots__ = ("levels",)
-
-    def __init__(self) -> None:
-        self.levels: list[tuple[int, dict[int, T]]] = []
-
-    def level(self, shift: int) -> dict[int, T]:
-        for known, entries in self.levels:
-            if known == shift:
-                return entries
-        entries = {}
-        self.levels.append((shift, entries))
-        self.levels.sort(key=lambda level: level[0])
-        return entries
-
-    def get(self, number: int, shift: int) -> T | None:
-        for known, entries in self.levels:
-            if known == shift:
-                return entries.get(number >> shift)
-        return None
-
-    def drop(self, number: int, shift: int) -> T | None:
-        entries = self.level(shift)
-        entry = entries.pop(number >> shift, None)
-        if not entries:
-            self.levels = [level for level in self.levels if level[1]]
-        return entry
-
-    def __iter__(self) -> Iterator[tuple[int, int, T]]:
-        """Number, shift and entry of each, as they are when their turn comes: changes may go on meanwhile."""
-        for shift, entries in list(self.levels):
-            for number in list(entries):
-                entry = entries.get(number)
-                if entry is not None:
-                    yield number << shift, shift, entry
-
-    def __len__(self) -> int:
-        return sum(len(entries) for _, entries in self.levels)
 
 
 class Level(msgspec.Struct, frozen=True, gc=False):
@@ -97,15 +52,12 @@ class PackedTable(msgspec.Struct, frozen=True, gc=False):
     allowed: list[Allowed]
 
 
-class Table:
+class Table(Layers):
     """Every block and every allowed network, and whether an address is blocked."""
 
     def __init__(self) -> None:
-        self._columns = Columns()
-        self._blocks: dict[int, _Levels[int]] = {4: _Levels(), 6: _Levels()}
-        self._named: dict[tuple[Scope, str], Decision] = {}
-        self._allowed: dict[int, _Levels[Allowed]] = {4: _Levels(), 6: _Levels()}
-        self._lists: dict[str, PackedList] = {}
+        super().__init__()
+        self._allowed: dict[int, Levels[Allowed]] = {4: Levels(), 6: Levels()}
 
     def add(self, decision: Decision) -> None:
         """Put a block in force; it takes the place of an older one of the same value.
@@ -239,26 +191,6 @@ class Table:
         """Whether there are decisions about anything but addresses."""
         return bool(self._named)
 
-    def own(self, key: Key, now: int) -> Decision | None:
-        """Our own decision in force of exactly this address or network."""
-        version, number, shift = key
-        slot = self._blocks[version].get(number, shift)
-        if slot is None or self._columns.untils[slot] <= now:
-            return None
-        return self._columns.decision(slot, spelled(version, number, shift))
-
-    def every(self, now: int) -> Iterator[Decision]:
-        """Every decision in force at `now`: of a value our own and that of each list. As `blocks` otherwise."""
-        columns = self._columns
-        for version, levels in self._blocks.items():
-            for number, shift, slot in levels:
-                if columns.untils[slot] > now:
-                    yield columns.decision(slot, spelled(version, number, shift))
-        yield from [d for d in self._named.values() if d.until is None or now < d.until]
-        for packed in self._lists.values():
-            if not packed.is_over(now):
-                yield from map(packed.decision, packed.entries())
-
     def exactly(self, key: Key, now: int) -> Decision | None:
         """The strongest decision in force of exactly this address or network; ours before a list's."""
         found = self.own(key, now)
@@ -372,7 +304,7 @@ class Table:
         return table
 
 
-def _covering(allowed: _Levels[Allowed], number: int, now: int, within: int = 0) -> bool:
+def _covering(allowed: Levels[Allowed], number: int, now: int, within: int = 0) -> bool:
     """Whether an allowed network in force holds this number (or, from `within` host bits, network)."""
     for shift, entries in allowed.levels:
         entry = entries.get(number >> shift)

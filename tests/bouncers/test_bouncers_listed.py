@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import pytest
 from bouncing import FIREWALL, Bench
+from redis.asyncio import Redis
 from test_usage import KEY, dropped, report
 from typer.testing import CliRunner
 
@@ -98,3 +99,14 @@ async def test_while_redis_is_away_a_bouncer_goes_on_where_it_was(
     assert await bench.values("ip=203.0.113.1") == ["203.0.113.1"]
     answer = await bench.post("/v1/watchers/login", {"machine_id": "m", "password": "x"})
     assert answer.status_code == 401
+
+
+async def test_made_up_names_push_out_those_who_asked_longest_ago(
+    bench: Bench, redis: Redis, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("app.bouncers.store.MOST_BOUNCERS", 5)
+    for number in range(9):
+        await bench.pull(f"type-{number}/v1", "startup=true")
+        bench.clock[0] += 1
+    assert {row.type for row in await bench.world.bouncers.store.all()} == {f"type-{n}" for n in range(4, 9)}
+    assert len(await redis.keys("bartizan:{act}:bouncer:*")) == 5

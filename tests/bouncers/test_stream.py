@@ -7,10 +7,10 @@ import pytest
 from bouncing import ALICE, FIREWALL, HOUR_MS, LOOKUP, NGINX, Bench
 
 from actions.blocks.block import Origin
-from app.bouncers.cuts import spelled
 from app.bouncers.desk import BouncerDesk
 from app.bouncers.durations import FOR_GOOD_MS, parse_go_duration
-from app.bouncers.ledger import CHUNK
+from app.bouncers.offers import CHUNK
+from app.lookup.addresses import spelled
 from app.lookup.decision import Decision
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
@@ -106,13 +106,36 @@ async def test_the_filter_comes_before_the_deduplication(bench: Bench):
     """Upstream's issues 2014 and 3373: a filtered bouncer missed a ban where another origin held a longer one."""
     await bench.block("203.0.113.1", origin=Origin.RULE, rule="auth_failures")
     await bench.pull()
-    listed = PackedList.of("drop", ["203.0.113.1"], reason="listed", fetched_at=bench.clock[0])
-    later = f"{int(bench.world.feed.cursor.partition('-')[0]) + 1}-0"
-    bench.world.feed.take_list("drop", listed, later)
+    packed = PackedList.of("drop", ["203.0.113.1"], reason="listed", fetched_at=bench.clock[0])
+    bench.world.feed.take_list("drop", packed, bench.world.feed.cursor)
     answer = (await bench.get("/v1/decisions/stream?startup=true")).json()
     assert [(i["origin"], i["scenario"]) for i in answer["new"]] == [("lists", "drop")]
     answer = (await bench.get("/v1/decisions/stream?startup=true&origins=crowdsec,cscli")).json()
     assert [i["origin"] for i in answer["new"]] == ["crowdsec"]
+
+
+async def test_another_version_of_a_list_is_told_as_what_came_and_went(bench: Bench):
+    def version(*values: str) -> PackedList:
+        return PackedList.of("drop", values, reason="listed", fetched_at=bench.clock[0])
+
+    feed = bench.world.feed
+    own = await bench.block("203.0.113.3")
+    feed.take_list("drop", version("203.0.113.1", "203.0.113.2", "203.0.113.3"), feed.cursor)
+    await bench.block("198.51.100.1")
+    assert set((await bench.pull(query="startup=true"))[0]) == {
+        *(f"203.0.113.{n}" for n in (1, 2, 3)),
+        "198.51.100.1",
+    }
+    ms, _, number = feed.cursor.partition("-")
+    feed.take_list("drop", version("203.0.113.2", "203.0.113.4"), f"{ms}-{int(number) + 1}")
+    new, deleted = await bench.pull()
+    assert (set(new), deleted) == ({"203.0.113.3", "203.0.113.4"}, ["203.0.113.1"])
+    items = (await bench.get("/v1/decisions?origins=lists")).json()
+    assert {(i["value"], i["scenario"]) for i in items} == {("203.0.113.2", "drop"), ("203.0.113.4", "drop")}
+    feed.take_list("drop", None, f"{ms}-{int(number) + 2}")
+    new, deleted = await bench.pull()
+    assert {"203.0.113.2", "203.0.113.4"} <= set(deleted) and new == []
+    assert await bench.values("ip=203.0.113.3") == [own.value]
 
 
 async def test_the_allowlist_takes_away_and_gives_back(bench: Bench):
@@ -313,8 +336,8 @@ async def test_a_long_list_comes_in_pieces_and_leaves_the_loop_to_others(bench: 
     number = 100_000
     table = bench.world.feed.table
     for n in range(number):
-        value = spelled((4, 0x14000000 + n, 0))
-        table.add(Decision(f"{n:016x}", value, bench.clock[0] + HOUR_MS, reason="r", rule="auth_failures"))
+        value = spelled(4, 0x14000000 + n)
+        table.add(Decision(f"{n:016x}", value, bench.clock[0] + HOUR_MS, rule="auth_failures"))
     turns = 0
 
     async def others() -> None:

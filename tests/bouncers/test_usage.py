@@ -106,11 +106,13 @@ async def test_a_report_does_not_change_what_a_bouncer_is(bench: Bench):
 async def test_one_that_asks_about_each_client_is_noted_once_a_minute(bench: Bench):
     for _ in range(3):
         await bench.get("/v1/decisions?ip=203.0.113.9")
+        await bench.world.bouncers.flush()
         bench.clock[0] += 1000
     [row] = await bench.world.bouncers.store.all()
     assert (row.mode, row.last_pull) == ("live", None)
     assert bench.clock[0] - row.last_seen == 3000
     bench.clock[0] += 60_000
     await bench.get("/v1/decisions?ip=203.0.113.9")
+    await bench.world.bouncers.flush()
     [row] = await bench.world.bouncers.store.all()
     assert row.last_seen == bench.clock[0]
