@@ -8,6 +8,7 @@ from actions.blocks.allowlist import Allowlist
 from actions.blocks.blocklist import BRAKE_LIMIT, BRAKE_WINDOW_MS, Blocklist
 from actions.blocks.feed import Feed
 from actions.blocks.imports import Imports
+from actions.blocks.lists import Lists
 from actions.blocks.networks import Network, NeverBlock
 from actions.blocks.reverse_dns import ReverseDns
 from actions.blocks.reviews import GRACE_MS, Reviews
@@ -54,6 +55,7 @@ class World:
     blocklist: Blocklist
     reviews: Reviews
     imports: Imports
+    lists: Lists
     feed: Feed
     timeline: Timeline
     outbox: Outbox
@@ -144,6 +146,7 @@ class World:
             allowlist=allowlist,
             blocklist=blocklist,
             reviews=Reviews(redis, now, blocklist, allowlist, audit, timeline, grace_ms=grace_ms),
+            lists=Lists(redis),
             imports=Imports(redis, now, blocklist, allowlist, audit),
             feed=Feed(redis),
             timeline=timeline,

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from app.commands.block_files import blocks
+from app.commands.blocklists import blocklists
 from app.commands.blocks import allow
 from app.commands.bouncers import bouncers
 from app.commands.delivery import route
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(blocks, name="blocks")
 app.add_typer(allow, name="allow")
+app.add_typer(blocklists, name="blocklists")
 incidents.command("report")(write_report)
 incidents.command("stats")(show_statistics)
 app.add_typer(incidents, name="incidents")

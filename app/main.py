@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
+from app.blocklists.refresher import LOOK_S as BLOCKLISTS_LOOK_S
 from app.dead_man import Checks, DeadMan
 from app.digests import LOOK_S as DIGESTS_LOOK_S
 from app.digests import digest_look
@@ -182,6 +183,7 @@ def _jobs(world: AppWorld, refresher: TokenRefresher, keeper: SnapshotKeeper) ->
         "maintenance": _every(NOTICES_LOOK_S, _notices(world)),
         "dead_man": dead_man.run,
         "digests": _every(DIGESTS_LOOK_S, digest_look(world)),
+        "blocklists": _every(BLOCKLISTS_LOOK_S, world.refresher.look),
         "sources": world.sources.run,
         "source_watch": world.source_watch.run,
         "bouncers": world.bouncers.run,

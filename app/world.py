@@ -23,6 +23,7 @@ from actions.quiet.area import SERVICE_RULES
 from actions.responder import Responder
 from actions.world import World
 from app.auth import TokenTable
+from app.blocklists.refresher import Refresher
 from app.bouncers.desk import BouncerDesk
 from app.bouncers.reports import Reports
 from app.bouncers.sessions import Sessions
@@ -77,6 +78,7 @@ class AppWorld:
     history: JournalHistory | None
     feed: Feed
     follower: Follower
+    refresher: Refresher
     bouncers: BouncerDesk
     sessions: Sessions
     """Of the CrowdSec agents that have logged in."""
@@ -207,7 +209,15 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             actions.feed,
             feed,
             now,
+            lists=actions.lists,
             on_storage_error=lambda: metrics.count("storage_errors", where="follower"),
+        ),
+        refresher=Refresher(
+            actions.lists,
+            sources=lambda: store.current.blocklists,
+            never_block=lambda network: actions.blocklist.never_block(network),
+            now=now,
+            process=consumer,
         ),
         bouncers=BouncerDesk(feed, actions.feed, actions.blocklist, redis, now),
         sessions=Sessions(redis, now),

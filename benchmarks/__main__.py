@@ -16,6 +16,8 @@ NAMES = (
     "blocklist_size",
     "start",
     "client_lookup",
+    "client_memory",
+    "client_middleware",
     "flood",
     "behaviour",
     "delivery",

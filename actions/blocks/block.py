@@ -208,11 +208,14 @@ class AllowEntry(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One row of the changes feed, in order. `decision` for add and remove, `allow` for allow_add, allow_remove."""
+    """One row of the changes feed, in order. `decision` for add and remove, `allow` for allow_add, allow_remove, `list`
+    for list."""
 
     cursor: str
     op: str
-    """`add` (also when its end changed), `remove`, `allow_add`, `allow_remove`."""
+    """`add` (also when its end changed), `remove`, `allow_add`, `allow_remove`, `list` (its content is another)."""
     reason: str
     decision: Decision | None = None
     allow: AllowEntry | None = None
+    list: str | None = None
+    """The name of an external list."""

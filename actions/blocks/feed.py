@@ -118,4 +118,5 @@ def _change(entry_id: bytes, fields: dict[bytes, bytes]) -> Change:
         reason=text_of(fields.get(b"reason", b"")),
         decision=_decision(fields[b"decision"]) if b"decision" in fields else None,
         allow=_allow(fields[b"allow"]) if b"allow" in fields else None,
+        list=text_of(fields[b"list"]) if b"list" in fields else None,
     )

@@ -6,6 +6,7 @@ from app.admin import (
     allowlist,
     audit,
     block_files,
+    blocklists,
     blocks,
     bouncers,
     channels,
@@ -31,6 +32,7 @@ router = APIRouter(prefix="/v1/admin", tags=["admin"])
 PARTS = (
     block_files,
     blocks,
+    blocklists,
     allowlist,
     report,
     incidents,

@@ -8,8 +8,7 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from itertools import islice, takewhile
-from typing import Literal
+from itertools import takewhile
 
 import msgspec
 
@@ -18,7 +17,7 @@ from app.lookup.addresses import parse_network, spelled
 from app.lookup.history import Event, History
 from app.lookup.packed import Key, PackedList
 from app.lookup.table import Allowed, Decision, Table
-from app.lookup.wire import Change, Disallowed, Removed, fold, json_parts, text_parts
+from app.lookup.wire import Change, Disallowed, Removed, fold, json_parts
 from app.policies.enforcement import FALLBACK, Fallback
 from detectors.finding import DecisionType
 
@@ -29,7 +28,6 @@ MOST_AT_ONCE = 200_000
 LARGE_LIST_MS = 60_000
 """A larger list without a change is another one after this time: what is over is left out."""
 RESET = b'{"reset":true,'
-Form = Literal["json", "txt"]
 ANSWERS_KEPT = 64
 """Encoded answers kept between two changes; nearly all clients wait at the same cursor."""
 
@@ -56,8 +54,8 @@ class Feed:
         self.history = History()
         self._moved = asyncio.Event()
         self._answers: dict[str, bytes] = {}
-        self._lists: dict[Form, tuple[str, int | None, str, bytes]] = {}
-        self._encoding: dict[Form, asyncio.Lock] = {}
+        self._list: tuple[str, int | None, str, bytes] | None = None
+        self._encoding = asyncio.Lock()
         self._is_closed = False
         self._fallback = FALLBACK
         self.waiting = 0
@@ -73,7 +71,7 @@ class Feed:
         if fallback != self._fallback:
             self._fallback = fallback
             self._answers.clear()
-            self._lists.clear()
+            self._list = None
 
     def load(self, cursor: str, table: Table) -> None:
         """Take a whole new table. What it changes goes to the followers as changes at the new cursor.
@@ -164,23 +162,34 @@ class Feed:
 
         `cursor`: that of the change in the stream that says so; None before anybody follows, at the start.
         """
+        for _ in self._taking(name, packed, cursor):
+            pass
+
+    async def renew_list(self, name: str, packed: PackedList | None, cursor: str | None = None) -> None:
+        """The same, while other work gets its turn: to compare a million entries takes a second and more."""
+        for _ in self._taking(name, packed, cursor):
+            await asyncio.sleep(0)
+
+    def _taking(self, name: str, packed: PackedList | None, cursor: str | None) -> Iterator[None]:
         before, now = self.table.put_list(name, packed), self._now()
-        if cursor is None:
-            if self.is_ready:
-                self._start_over(parse_cursor(self.cursor))
-            self._move(self.cursor)
-            return
-        self.history.note(Event(parse_cursor(cursor), list_before=before, list_after=packed))
-        changed = self.table.changed_by(before, packed, now)
         told: list[Change] = []
-        for key, old_id in islice(changed, self._ring_size + 1):
-            found = self.table.exactly(key, now)
-            told.append(found or removed(old_id, key))
-        if len(told) > self._ring_size:
+        if cursor is not None:
+            self.history.note(Event(parse_cursor(cursor), list_before=before, list_after=packed))
+            for changed in self.table.changed_by(before, packed):
+                if changed is None:
+                    yield
+                    continue
+                key, old_id = changed
+                told.append(self.table.exactly(key, now) or removed(old_id, key))
+                if len(told) > self._ring_size:
+                    break
+        if cursor is None and self.is_ready:
+            self._start_over(parse_cursor(self.cursor))
+        elif cursor is not None and len(told) > self._ring_size:
             self._forget(parse_cursor(cursor))
-        else:
+        elif cursor is not None:
             self._remember(parse_cursor(cursor), told)
-        self._move(cursor)
+        self._move(cursor or self.cursor)
 
     def _start_over(self, position: tuple[int, int]) -> None:
         """Whoever followed so far takes the whole list."""
@@ -199,7 +208,7 @@ class Feed:
     def _move(self, cursor: str) -> None:
         self.cursor = cursor
         self._answers.clear()
-        self._lists.clear()
+        self._list = None
         self._wake()
 
     def _wake(self) -> None:
@@ -240,7 +249,7 @@ class Feed:
         kept = None if cursor is None else self.known_changes(cursor)
         if kept is not None:
             return kept
-        _, body = await self.whole_list("json")
+        _, body = await self.whole_list()
         if isinstance(body, bytes):
             return RESET + body[1:]
         return _reset(body)
@@ -260,33 +269,30 @@ class Feed:
             self._answers[cursor] = body
         return body
 
-    async def whole_list(self, form: Form) -> tuple[str, bytes | AsyncIterator[bytes]]:
-        """The ETag and the body of the whole list, `json` or `txt`; in pieces where it is very large.
+    async def whole_list(self) -> tuple[str, bytes | AsyncIterator[bytes]]:
+        """The ETag and the body of the whole list, as JSON; in pieces where it is very large.
 
         Other work goes on meanwhile. A list in one piece is encoded again only when it changed.
         """
         if len(self.table) + self.table.listed > MOST_AT_ONCE:
             now = self._now()
-            etag = f'W/"{form}.{self.cursor}.{self._spared()}.{now // LARGE_LIST_MS}"'
-            return etag, _unhurried(self._parts(form, now))
-        lock = self._encoding.setdefault(form, asyncio.Lock())
-        async with lock:
-            kept = self._lists.get(form)
+            etag = f'W/"json.{self.cursor}.{self._spared()}.{now // LARGE_LIST_MS}"'
+            return etag, _unhurried(self._parts(now))
+        async with self._encoding:
+            kept = self._list
             if kept is None or kept[0] != self.cursor or (kept[1] is not None and self._now() >= kept[1]):
-                kept = self._lists[form] = await self._whole(form)
+                kept = self._list = await self._whole()
             return kept[2], kept[3]
 
-    async def _whole(self, form: Form) -> tuple[str, int | None, str, bytes]:
+    async def _whole(self) -> tuple[str, int | None, str, bytes]:
         """The cursor, when the first entry is over, the ETag and the body."""
         now, cursor = self._now(), self.cursor
-        body = b"".join([part async for part in _unhurried(self._parts(form, now))])
-        etag = f'W/"{form}.{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        body = b"".join([part async for part in _unhurried(self._parts(now))])
+        etag = f'W/"json.{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         return cursor, self.table.first_end(now), etag, body
 
-    def _parts(self, form: Form, now: int) -> Iterator[bytes]:
-        if form == "json":
-            return json_parts(self.cursor, self.table, now, self._fallback)
-        return text_parts(self.table, now, self._fallback)
+    def _parts(self, now: int) -> Iterator[bytes]:
+        return json_parts(self.cursor, self.table, now, self._fallback)
 
     def _spared(self) -> str:
         return "".join(kind.value[0] for kind, what in self._fallback.items() if what is Fallback.IGNORE)

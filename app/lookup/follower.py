@@ -11,7 +11,9 @@ from actions.blocks.block import AllowEntry
 from actions.blocks.block import Change as StoredChange
 from actions.blocks.block import Decision as StoredDecision
 from actions.blocks.feed import Changes, Snapshot
+from actions.blocks.lists import ListInfo
 from app.lookup.feed import Feed
+from app.lookup.packed import PackedList
 from app.lookup.table import Allowed, Decision, Table
 from app.lookup.wire import Change, Disallowed, Removed
 from detectors.errors import StorageError
@@ -22,6 +24,14 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 """Between attempts to reach Redis; each is cut by up to a half at random, so that processes spread."""
 
 log = structlog.get_logger(__name__)
+
+
+class StoredLists(Protocol):
+    """The external lists: actions/blocks/lists.py."""
+
+    async def infos(self) -> dict[str, ListInfo]: ...
+
+    async def values(self, name: str) -> bytes | None: ...
 
 
 class Source(Protocol):
@@ -54,6 +64,16 @@ def to_change(stored: StoredChange) -> Change | None:
     return None
 
 
+def _packed(info: ListInfo, values: bytes) -> PackedList:
+    return PackedList.of(
+        info.name,
+        values.decode().split(),
+        type=info.type,
+        reason=f"on the list {info.name}",
+        fetched_at=info.fetched_at or 0,
+    )
+
+
 class Follower:
     """Loads the list once, then takes every change; the loop of one process. Never raises StorageError."""
 
@@ -63,6 +83,7 @@ class Follower:
         feed: Feed,
         now: Callable[[], int],
         *,
+        lists: StoredLists | None = None,
         on_storage_error: Callable[[], object] = lambda: None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
@@ -70,6 +91,9 @@ class Follower:
         self._source = source
         self._feed = feed
         self._now = now
+        self._lists = lists
+        self._known: dict[str, str] = {}
+        """The digest of each list in force."""
         self._on_storage_error = on_storage_error
         self._sleep = sleep
         self._chance = chance
@@ -111,6 +135,7 @@ class Follower:
         stored_list = await self._source.snapshot(take)
         for entry in stored_list.allowed:
             table.allow(Allowed(entry.value, entry.until))
+        await self._load_lists(stored_list.cursor)
         await self._feed.replace(stored_list.cursor, table)
         self._is_loaded = True
         log.info(
@@ -127,11 +152,34 @@ class Follower:
             self._is_loaded = False
             return
         for stored in answer.entries:
+            if stored.list is not None:
+                await self._take_list(stored.list, stored.cursor)
+                continue
             try:
                 self._feed.apply(stored.cursor, to_change(stored))
             except ValueError as error:
                 log.error("blocklist_entry_unreadable", cursor=stored.cursor, error=str(error))
                 self._feed.apply(stored.cursor, None)
+
+    async def _load_lists(self, cursor: str) -> None:
+        infos = {} if self._lists is None else await self._lists.infos()
+        for name in {*infos, *self._known}:
+            info = infos.get(name)
+            if self._known.get(name) != (info.digest if info is not None else None):
+                await self._take_list(name, cursor if self._feed.is_ready else None)
+
+    async def _take_list(self, name: str, cursor: str | None) -> None:
+        """Raises: StorageError; the next load takes it then."""
+        info = None if self._lists is None else (await self._lists.infos()).get(name)
+        values = None if self._lists is None or info is None else await self._lists.values(name)
+        packed = None
+        if info is not None and values is not None:
+            packed = await asyncio.to_thread(_packed, info, values)
+            self._known[name] = info.digest
+        else:
+            self._known.pop(name, None)
+        await self._feed.renew_list(name, packed, cursor)
+        log.info("blocklist_taken", list=name, entries=0 if packed is None else len(packed))
 
     async def _pause(self, error: StorageError) -> None:
         """What Redis lost while it was away is not in its stream, so after an outage all is read anew."""

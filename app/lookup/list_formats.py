@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from app.lookup.addresses import spelled
-from app.lookup.list_values import Row, merge, networks_of
+from app.lookup.list_values import Interval, Row, extend, networks_of
+from detectors.finding import DecisionType
 
 IPSET_MOST = 1 << 20
 """The set's upper bound, the same each time: ipset takes a set for another one where it differs."""
@@ -24,43 +25,45 @@ class Names(NamedTuple):
     table: str = "bartizan"
 
 
-Writer = Callable[[Sequence[Row], Sequence[int], Names], Iterable[str]]
+Writer = Callable[[Iterable[Row], Sequence[int], Names], Iterable[str]]
 """Rows in order, the IP versions that are wanted, names; answers lines without their ends."""
+TYPES = {kind.strength: kind.value for kind in DecisionType}
 
 
-def _values(rows: Iterable[Row]) -> Iterator[tuple[str, Row]]:
-    """Each value once, with the strongest type."""
-    seen: dict[str, Row] = {}
-    for row in rows:
-        for value in networks_of(row.version, row.first, row.last):
-            known = seen.get(value)
-            if known is None or row.type.strength > known.type.strength:
-                seen[value] = row
-    yield from seen.items()
+def _values(rows: Iterable[Row]) -> dict[str, int]:
+    """Each value once, with the strength of the strongest type."""
+    seen: dict[str, int] = {}
+    for version, first, last, strength in rows:
+        for value in networks_of(version, first, last):
+            if strength > seen.get(value, -1):
+                seen[value] = strength
+    return seen
 
 
-def as_text(rows: Sequence[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
+def as_text(rows: Iterable[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
     """One address or CIDR a line, and nothing else; also what `pfctl -T replace -f` reads."""
-    for value, _ in _values(rows):
-        yield value
+    yield from _values(rows)
 
 
-def as_haproxy(rows: Sequence[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
+def as_haproxy(rows: Iterable[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
     """`ADDRESS TYPE`, a map for `map_ip`. Source: HAProxy configuration manual, 7.3.1, map."""
-    for value, row in _values(rows):
-        yield f"{value} {row.type.value}"
+    for value, strength in _values(rows).items():
+        yield f"{value} {TYPES[strength]}"
 
 
-def as_nginx(rows: Sequence[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
+def as_nginx(rows: Iterable[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
     """`ADDRESS 1;`, to include in a `geo` block. Source: nginx, ngx_http_geo_module."""
-    for value, _ in _values(rows):
+    for value in _values(rows):
         yield f"{value} 1;"
 
 
-def as_ipset(rows: Sequence[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
+def as_ipset(rows: Iterable[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
     """For `ipset restore`: sets NAME4 and NAME6 get these members, in one step for each. Source: ipset(8)."""
+    members_of: dict[int, list[Row]] = {version: [] for version in versions}
+    for row in rows:
+        members_of[row[0]].append(row)
     for version in versions:
-        members = [value for value, row in _values(rows) if row.version == version]
+        members = _values(members_of[version])
         kept, draft = f"{names.name}{version}", f"{names.name}{version}-new"
         bound = max(IPSET_MOST, 1 << len(members).bit_length())
         kind = f"hash:net family {'inet' if version == 4 else 'inet6'} maxelem {bound} -exist"
@@ -80,7 +83,7 @@ def _without_zero(version: int, member: str) -> list[str]:
     return ["0.0.0.0/1", "128.0.0.0/1"] if version == 4 else ["::/1", "8000::/1"]
 
 
-def as_nftables(rows: Sequence[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
+def as_nftables(rows: Iterable[Row], versions: Sequence[int], names: Names) -> Iterator[str]:
     """For `nft -f`: sets NAME4 and NAME6 of `table inet TABLE` get these elements, all in one step.
 
     The table and the sets are made where they are missing. Intervals are merged, because nftables refuses two that
@@ -90,11 +93,13 @@ def as_nftables(rows: Sequence[Row], versions: Sequence[int], names: Names) -> I
     for version in versions:
         yield f"  set {names.name}{version} {{ type ipv{version}_addr; flags interval; }}"
     yield "}"
+    intervals: dict[int, list[Interval]] = {version: [] for version in versions}
+    for version, first, last, _ in rows:
+        extend(intervals[version], (first, last))
     for version in versions:
         place = f"inet {names.table} {names.name}{version}"
         yield f"flush set {place}"
-        intervals = merge((row.first, row.last) for row in rows if row.version == version)
-        elements = [_element(version, first, last) for first, last in intervals]
+        elements = [_element(version, first, last) for first, last in intervals[version]]
         for begin in range(0, len(elements), ELEMENTS_A_LINE):
             yield f"add element {place} {{ {', '.join(elements[begin : begin + ELEMENTS_A_LINE])} }}"
 
@@ -118,6 +123,6 @@ WRITERS: dict[str, Writer] = {
 }
 
 
-def write(form: str, rows: Sequence[Row], versions: Sequence[int], names: Names) -> bytes:
+def write(form: str, rows: Iterable[Row], versions: Sequence[int], names: Names) -> bytes:
     """A whole file of this format. Raises: KeyError where there is no such format."""
     return "".join([f"{line}\n" for line in WRITERS[form](rows, versions, names)]).encode("ascii")

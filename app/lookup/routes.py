@@ -175,8 +175,8 @@ async def blocklist(
     body: bytes | AsyncIterator[bytes]
     if form == "json" and (types is not None or family is not None):
         return problem(422, "types, family: JSON has everything; they are for the other formats.")
-    if form == "json" or (form == "txt" and types is None and family is None):
-        etag, body = await feed.whole_list(form)
+    if form == "json":
+        etag, body = await feed.whole_list()
     else:
         try:
             chosen = banned_types(feed) if types is None else read_types(types)

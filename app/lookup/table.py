@@ -114,19 +114,20 @@ class Table(Layers):
         return sum(map(len, self._lists.values()))
 
     def changed_by(
-        self, before: PackedList | None, after: PackedList | None, now: int
-    ) -> Iterator[tuple[Key, str]]:
-        """What another version of a list may have changed: each address or network, with its id on the old one."""
-        is_renewed = (
-            before is None or after is None or before.until != after.until or before.type != after.type
-        )
-        for key in before.entries() if before is not None else ():
-            if is_renewed or after is None or not after.holds(key):
-                assert before is not None  # noqa: S101 - else it had no keys
-                yield key, before.decision(key).id
-        for key in after.entries() if after is not None else ():
-            if before is None or not before.holds(key):
-                yield key, ""
+        self, before: PackedList | None, after: PackedList | None
+    ) -> Iterator[tuple[Key, str] | None]:
+        """What another version of a list may have changed: each address or network, with its id on the old one.
+
+        None after every COMPARED_AT_A_TIME that were looked at.
+        """
+        is_renewed = before is None or after is None or before.type != after.type
+        looked = count(1)
+        for old, new in ((before, after), (after, before)):
+            for key in old.entries() if old is not None else ():
+                if new is None or not new.holds(key) or (is_renewed and old is before):
+                    yield key, "" if before is None else before.decision(key).id
+                if next(looked) % COMPARED_AT_A_TIME == 0:
+                    yield None
 
     def first_end(self, now: int) -> int | None:
         """When the first of what is in force is over; None where nothing ever is."""

@@ -19,6 +19,7 @@ from actions.incidents.response_plan import ResponsePlan
 from actions.quiet.maintenance import Window
 from actions.quiet.maintenance_notices import NOTICE_AHEAD_ONLY, NoticeSettings
 from app.durations import format_duration, parse_duration
+from app.policies.blocklists import ListSource, read_blocklists
 from app.policies.channels import check_channel_names, read_channels
 from app.policies.clients import read_trusted_clients, read_verified_bots
 from app.policies.dead_man import DeadManSettings, read_dead_man
@@ -67,7 +68,7 @@ KEYS = frozenset(
         *("routes", "delivery"),
         "status_page",
         *("rules", "sigma", "shared_addresses", "verified_bots", "trusted_clients", "own_keys", "channels"),
-        *("digests", "enforcement"),
+        *("digests", "enforcement", "blocklists"),
     }
 )
 DEFAULT_HEALTH_PATHS = ("/api/health", "/health")
@@ -119,6 +120,8 @@ class Policy:
     """Where people are told besides the log; the channels themselves are built by channels.py."""
     digests: DigestPlan = field(default_factory=DigestPlan)
     """What is summed up by day and by week, and for whom."""
+    blocklists: tuple[ListSource, ...] = ()
+    """External lists of addresses."""
     enforcement: Enforcement = field(default_factory=Enforcement)
 
     @property
@@ -195,6 +198,7 @@ def load_policy(
         status_page=read_status_page(top["status_page"]) if "status_page" in top else StatusPage(),
         channels=read_channels(top["channels"]) if "channels" in top else (),
         digests=read_digests(top["digests"]) if "digests" in top else DigestPlan(),
+        blocklists=(read_blocklists(top["blocklists"], home, within=within) if "blocklists" in top else ()),
         enforcement=read_enforcement(top["enforcement"]) if "enforcement" in top else Enforcement(),
     )
     check_channel_names(top, channel_names)

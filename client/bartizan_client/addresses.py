@@ -12,6 +12,8 @@ LONGEST_ADDRESS = 64
 """39 characters of IPv6 and a zone fit; anything longer is no address."""
 LONGEST_CHAIN = 32
 """Entries of X-Forwarded-For that are looked at, from the right."""
+MOST_KNOWN = 4_096
+"""Addresses that are remembered as trusted or not; forgotten all at once, whoever sends too many."""
 BITS = {4: 32, 6: 128}
 Network = tuple[int, int, int]
 """Version, number without host bits, prefix length."""
@@ -82,6 +84,8 @@ class TrustedProxies:
             raise ValueError("trusted_proxies: a list of networks is needed, not one text")
         self._networks: list[tuple[int, int, int]] = []
         self._unix = False
+        self._known: dict[str, bool] = {}
+        """What `trusts` said lately: parsing an address costs more than all else that is asked about a request."""
         for text in networks:
             if text.strip() == UNIX:
                 self._unix = True
@@ -96,10 +100,22 @@ class TrustedProxies:
     def __bool__(self) -> bool:
         return self._unix or bool(self._networks)
 
+    @property
+    def trusts_unix(self) -> bool:
+        """Whether a peer without an address is one of them."""
+        return self._unix
+
     def trusts(self, address: str) -> bool:
         """Whether it is one of them. Raises: ValueError where it is no address."""
-        version, number = parse_address(address)
-        return any(v == version and number >> shift == top for v, top, shift in self._networks)
+        known = self._known.get(address)
+        if known is None:
+            version, number = parse_address(address)
+            known = any(v == version and number >> shift == top for v, top, shift in self._networks)
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            if len(address) <= LONGEST_ADDRESS:  # a zone may be as long as its sender likes
+                self._known[address] = known
+        return known
 
     def client_address(self, peer: str | None, forwarded_for: Sequence[bytes]) -> str | None:
         """The address a request comes from, or None where nobody can say.
@@ -113,9 +129,13 @@ class TrustedProxies:
         try:
             if peer and not (self.trusts(peer) and forwarded_for):
                 return peer
+            if len(forwarded_for) == 1:
+                answer = forwarded_for[0].decode("latin-1")
+                if self._known.get(answer) is False:
+                    return answer  # it is one plain address that was seen before
         except ValueError:
             return None
-        answer = peer or None
+        answer = peer or ""
         for entry in reversed(b",".join(forwarded_for).rsplit(b",", LONGEST_CHAIN)[-LONGEST_CHAIN:]):
             answer = strip_port(entry.decode("latin-1"))
             try:
@@ -123,4 +143,4 @@ class TrustedProxies:
                     return answer
             except ValueError:
                 return None
-        return answer
+        return answer or None

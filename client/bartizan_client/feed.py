@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 import httpx
 
-from bartizan_client.table import Clock
-from bartizan_client.wire import Changes, Listing, parse_json, read_changes, read_listing
+from bartizan_client.decision import Clock
+from bartizan_client.wire import AnswerReader, Changes, Listing
+
+Answer = TypeVar("Answer")
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 20.0
@@ -63,10 +66,8 @@ class Feed:
     async def whole_list(self, etag: str | None = None) -> Listing | None:
         """The list, or None where it is still the one with this ETag. Raises: FeedError."""
         headers = {"If-None-Match": etag} if etag else {}
-        answer = await self._get("/v1/blocklist", {"format": "json"}, headers)
-        if answer.status_code == 304:
-            return None
-        return await self._read_listing(await _parse(answer), answer.headers.get("etag"))
+        reader, new_etag = await self._get("/v1/blocklist", {"format": "json"}, headers)
+        return None if reader is None else _understood(lambda: reader.listing(new_etag))
 
     async def changes(self, since: str) -> Changes | Listing:
         """What changed; waits for it as long as a poll may. The whole list where the cursor is too old.
@@ -74,46 +75,63 @@ class Feed:
         Raises: FeedError.
         """
         params = {"since": since, "wait": f"{self._poll_wait_s:g}"}
-        document = await _parse(await self._get("/v1/blocklist/changes", params, {}, self._poll_wait_s))
-        if isinstance(document, dict) and document.get("reset"):
-            return await self._read_listing(document, None)
-        try:
-            return read_changes(document)
-        except ValueError as error:
-            raise FeedError(str(error), 200) from error
-
-    async def _read_listing(self, document: Any, etag: str | None) -> Listing:
-        try:
-            return await asyncio.to_thread(read_listing, document, self._now, etag)
-        except ValueError as error:
-            raise FeedError(str(error), 200) from error
+        reader, _ = await self._get("/v1/blocklist/changes", params, {}, self._poll_wait_s)
+        assert reader is not None  # noqa: S101 - None answers a question with an ETag
+        return _understood(reader.listing) if reader.is_reset else _understood(reader.changes)
 
     async def _get(
         self, path: str, params: dict[str, str], headers: dict[str, str], wait_s: float = 0.0
-    ) -> httpx.Response:
+    ) -> tuple[AnswerReader | None, str | None]:
+        """The answer, read, and its ETag; None where it is that nothing is new. Raises: FeedError."""
         timeout = httpx.Timeout(CONNECT_TIMEOUT_S, read=wait_s + READ_TIMEOUT_S)
         try:
-            answer = await self._http.get(self._url + path, params=params, headers=headers, timeout=timeout)
+            async with self._http.stream(
+                "GET", self._url + path, params=params, headers=headers, timeout=timeout
+            ) as answer:
+                if answer.status_code == 304 and headers:
+                    return None, None
+                if answer.status_code != 200:
+                    raise _refusal(path, answer)
+                return await self._read(answer), answer.headers.get("etag")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise FeedError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
-        if answer.status_code == 200 or (answer.status_code == 304 and headers):
-            return answer
-        hint = " (is it a token with the role lookup?)" if answer.status_code in (401, 403) else ""
-        raise FeedError(
-            f"GET {path} answered {answer.status_code}{hint}", answer.status_code, _retry_after_s(answer)
-        )
+
+    async def _read(self, answer: httpx.Response) -> AnswerReader:
+        """Piece by piece; long ones in a thread, where requests go on between two entries."""
+        reader, pieces, size_bytes, is_long = AnswerReader(self._now), [], 0, False
+        try:
+            async for piece in answer.aiter_bytes():
+                pieces.append(piece)
+                size_bytes += len(piece)
+                if size_bytes > INLINE_SIZE_BYTES:
+                    is_long = True
+                    await asyncio.to_thread(reader.feed, b"".join(pieces))
+                    pieces, size_bytes = [], 0
+            if is_long:
+                await asyncio.to_thread(reader.feed, b"".join(pieces))
+            else:
+                reader.feed(b"".join(pieces))
+            reader.close()
+        except (ValueError, RecursionError) as error:
+            raise FeedError(f"the answer is no JSON: {error}", 200) from error
+        return reader
 
 
-async def _parse(answer: httpx.Response) -> Any:
+def _understood(read: Callable[[], Answer]) -> Answer:
+    """Raises: FeedError where the answer is none to this question."""
     try:
-        if len(answer.content) <= INLINE_SIZE_BYTES:
-            return parse_json(answer.content)
-        return await asyncio.to_thread(parse_json, answer.content)
-    except (ValueError, RecursionError) as error:
-        raise FeedError(f"the answer is no JSON: {error}", 200) from error
+        return read()
+    except ValueError as error:
+        raise FeedError(str(error), 200) from error
 
 
-def _retry_after_s(answer: httpx.Response) -> float:
+def _refusal(path: str, answer: httpx.Response) -> FeedError:
+    hint = " (is it a token with the role lookup?)" if answer.status_code in (401, 403) else ""
+    message = f"GET {path} answered {answer.status_code}{hint}"
+    return FeedError(message, answer.status_code, retry_after_s(answer))
+
+
+def retry_after_s(answer: httpx.Response) -> float:
     """Retry-After in seconds; 0 where there is none, or a date. Source: RFC 9110 10.2.3."""
     text = answer.headers.get("retry-after", "")
     return min(float(text), LONGEST_RETRY_AFTER_S) if text.isascii() and text.isdecimal() else 0.0

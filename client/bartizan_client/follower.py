@@ -17,20 +17,22 @@ from typing import Callable, NamedTuple
 
 import httpx
 
+from bartizan_client.decision import Block, Clock
 from bartizan_client.feed import Feed, FeedError
+from bartizan_client.pauses import LONGEST_PAUSE_S, pause_s
+from bartizan_client.settings import AUTO, Settings
 from bartizan_client.snapshot import Contents, Snapshot, default_path
-from bartizan_client.table import Block, BlockTable, Clock
+from bartizan_client.snapshot_format import copy_of
+from bartizan_client.table import BlockTable
 from bartizan_client.wire import Changes, Listing, succeeds
 
 logger = logging.getLogger("bartizan_client")
 
-AUTO = "auto"
-"""As a snapshot's path: below the user's state folder."""
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 15.0
 IDLE_PAUSE_S = 0.5
 """After a poll that came back at once with nothing, so that no answer can make a busy loop."""
 SAVE_EVERY_S = 10.0
+SAVE_PAUSE_PER_ENTRY_S = 60e-6
+"""A million entries are copied in 15 ms and written in a second: once a minute is often enough for them."""
 SWEEP_EVERY_S = 60.0
 
 
@@ -51,10 +53,11 @@ class Status(NamedTuple):
     """Entries that could not be read, ever."""
 
 
-def pause_s(failures: int, retry_after_s: float, jitter: float) -> float:
-    """Seconds to wait after so many failures in a row; `jitter` is 0 to 1."""
-    pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10))
-    return max(pause * (0.5 + jitter / 2), retry_after_s * (1 + jitter / 4))
+class Ready(NamedTuple):
+    """Of a follower that has started."""
+
+    is_over: Callable[[], bool]
+    is_loop_running: Callable[[], bool]
 
 
 class BlocklistFollower:
@@ -74,14 +77,11 @@ class BlocklistFollower:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Nothing is opened before `start`. Raises: ValueError where a setting is wrong."""
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"url: {url!r} is no http or https address")
-        if not token or not token.isascii() or not token.isprintable():
-            raise ValueError("token: a token with the role lookup is needed")
-        if not 0 < poll_wait_s <= 60:
-            raise ValueError("poll_wait_s: more than 0 and at most 60 seconds")
+        Settings(url, token, poll_wait_s=poll_wait_s, startup_wait_s=startup_wait_s)
         self.table = BlockTable(now=now)
         """The list of this moment; another one after a whole list came, so do not keep it."""
+        self.has_list = False
+        """Whether there has ever been one, from Bartizan or from the disk."""
         self._feed = Feed(url, token, poll_wait_s, now, transport)
         path = default_path(url) if snapshot == AUTO else None if snapshot is None else Path(snapshot)
         self._snapshot = None if path is None else Snapshot(path, url, now)
@@ -96,6 +96,22 @@ class BlocklistFollower:
         self._unsaved: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
         self._started: asyncio.Future[None] | None = None
+        self.ready: Ready | None = None
+        """Once it has started: how to see that it still runs, for who asks with every request."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> BlocklistFollower:
+        """A follower with these settings."""
+        return cls(
+            settings.url,
+            settings.token,
+            snapshot=settings.snapshot,
+            poll_wait_s=settings.poll_wait_s,
+            startup_wait_s=settings.startup_wait_s,
+            now=settings.now,
+            jitter=settings.jitter,
+            transport=settings.transport,
+        )
 
     # -- asking
 
@@ -106,10 +122,6 @@ class BlocklistFollower:
     def find(self, address: str) -> Block | None:
         """Why an address is blocked; None where it is not."""
         return self.table.find(address)
-
-    @property
-    def has_list(self) -> bool:
-        return self._status.has_list
 
     def status(self) -> Status:
         return self._status._replace(entries=len(self.table))
@@ -130,6 +142,8 @@ class BlocklistFollower:
         loop.call_later(self._startup_wait_s, _resolve, started)
         self._task = asyncio.create_task(self._run(started), name="bartizan-follower")
         self._task.add_done_callback(self._end)
+        ready = Ready(self._task.done, loop.is_running)
+        started.add_done_callback(lambda _: setattr(self, "ready", ready))
 
     async def wait_started(self) -> None:
         """Wait until the snapshot is read and Bartizan was asked once; at most `startup_wait_s` after start."""
@@ -145,6 +159,13 @@ class BlocklistFollower:
         task.cancel()
         await asyncio.wait([task])
         logger.debug("no longer following")
+
+    def abandon(self) -> None:
+        """After a fork: the task runs in the parent; the list stays."""
+        self._task = self._started = self._unsaved = self.ready = None
+        self._status = self._status._replace(is_connected=False)
+        if self._snapshot is not None:
+            self._snapshot.abandon()
 
     async def __aenter__(self) -> BlocklistFollower:
         self.start()
@@ -200,7 +221,8 @@ class BlocklistFollower:
         self._apply(answer)
         if abs(asked_s - self._swept_s) >= SWEEP_EVERY_S:
             self._swept_s = asked_s
-            self.table.sweep()
+            for _ in self.table.sweeping():
+                await asyncio.sleep(0)
         self._succeed()
         if answer.cursor == cursor and answer.is_empty() and self._now() - asked_s < IDLE_PAUSE_S:
             await self._sleep(IDLE_PAUSE_S * (0.5 + self._jitter() / 2))
@@ -214,12 +236,15 @@ class BlocklistFollower:
     def _apply(self, changes: Changes) -> None:
         """Lift first and block then; where one entry is in both lists, ask for the whole list."""
         table, skipped = self.table, changes.skipped
-        skipped += sum(not succeeds(table.remove, value) for _, value in changes.removed)
+        if not changes.is_empty():
+            self._etag = None  # first of all: a process that forks meanwhile then asks for the whole list
+        if changes.fallback is not None:
+            table.fallback = changes.fallback
+        lifted = [(entry.value, entry.scope) for entry in changes.removed]
+        skipped += sum(not succeeds(table.remove, value, scope) for value, scope in lifted)
         skipped += sum(not succeeds(table.disallow, value) for value in changes.allow_removed)
         skipped += sum(not succeeds(table.add, block) for block in changes.added)
         skipped += sum(not succeeds(table.allow, allowed) for allowed in changes.allow_added)
-        if not changes.is_empty():
-            self._etag = None
         self._needs_list = changes.is_ambiguous()
         if changes.cursor != self._status.cursor or skipped:
             self._note(changes.cursor, skipped)
@@ -228,6 +253,7 @@ class BlocklistFollower:
         """What is known now, and that it is not on disk yet."""
         if skipped:
             logger.warning("%d entries of the blocklist cannot be read and are left out", skipped)
+        self.has_list = True
         self._status = self._status._replace(
             has_list=True, cursor=cursor, skipped=self._status.skipped + skipped
         )
@@ -266,11 +292,11 @@ class BlocklistFollower:
             await self._unsaved.wait()
             self._unsaved.clear()
             await asyncio.to_thread(self._snapshot.save, self._contents())
-            await self._sleep(SAVE_EVERY_S)
+            await self._sleep(max(SAVE_EVERY_S, len(self.table) * SAVE_PAUSE_PER_ENTRY_S))
 
     def _contents(self) -> Contents:
         cursor = self._status.cursor or ""
-        return Contents(cursor, self._etag, self.table.blocks(), self.table.allowlist())
+        return Contents(cursor, self._etag, copy_of(self.table))
 
     def _end(self, task: asyncio.Task[None]) -> None:
         """Say what ended the task, if it is not we; after a pause the next `start` begins anew."""

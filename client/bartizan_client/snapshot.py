@@ -16,12 +16,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from bartizan_client.table import Allowed, Block, Clock
-from bartizan_client.wire import Listing, listing_head, parse_json, read_listing, write_entries
+from bartizan_client.decision import Clock
+from bartizan_client.snapshot_format import (
+    SnapshotFile,
+    TableContents,
+    checksum,
+    head_line,
+    read_table,
+    write_table,
+)
+from bartizan_client.wire import Listing
 
 logger = logging.getLogger("bartizan_client")
 
-FORMAT = 1
+SUFFIX = ".snapshot"
 
 
 class Contents(NamedTuple):
@@ -29,8 +37,7 @@ class Contents(NamedTuple):
 
     cursor: str
     etag: str | None
-    blocks: list[Block]
-    allowlist: list[Allowed]
+    table: TableContents
 
 
 def default_path(url: str) -> Path | None:
@@ -44,7 +51,7 @@ def default_path(url: str) -> Path | None:
     except RuntimeError:
         logger.warning("no home folder, so no snapshot: a restart may begin without a list")
         return None
-    return folder / "bartizan" / f"blocklist-{_mark(url)}.json"
+    return folder / "bartizan" / f"blocklist-{_mark(url)}{SUFFIX}"
 
 
 def _mark(url: str) -> str:
@@ -62,13 +69,17 @@ class Snapshot:
         self._lock = threading.Lock()
         self._works = True
 
+    def abandon(self) -> None:
+        """After a fork: a thread that was just writing does so in the parent, and holds the lock there."""
+        self._lock = threading.Lock()
+
     def load(self) -> Listing | None:
         """The list as it was saved, or None where there is none that can be used."""
         try:
             return self._read()
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError, StopIteration, RecursionError) as error:
             logger.warning("the snapshot %s is not used: %s", self.path, error)
             return None
 
@@ -77,27 +88,26 @@ class Snapshot:
 
         A disk that is full or read-only is reported once, until it works again.
         """
-        head = listing_head(format=FORMAT, source=self._source, etag=contents.etag, cursor=contents.cursor)
-        try:
-            with self._lock:
+        head = head_line(self._source, contents.etag, contents.cursor)
+        with self._lock:
+            try:
                 if not self._starts_with(head):
                     self._write(head, contents)
-            self._works = True
-        except OSError as error:
-            if self._works:
-                logger.warning("no snapshot, so a restart may begin without a list: %s", error)
-            self._works = False
+                self._works = True
+            except OSError as error:
+                if self._works:
+                    logger.warning("no snapshot, so a restart may begin without a list: %s", error)
+                self._works = False
 
     def _read(self) -> Listing:
-        """Raises: OSError, ValueError, RecursionError."""
+        """Raises: OSError, and what SnapshotFile and `read_table` raise."""
         with open(self.path, "rb", opener=_open_to_read) as file:
             _check_owner(os.fstat(file.fileno()))
-            document = parse_json(file.read())
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise ValueError("it is no snapshot of this version")
+            saved = SnapshotFile(file)
+            table, head = read_table(saved, self._now), saved.head
         # An ETag is good only for the Bartizan that gave it.
-        etag = document.get("etag") if document.get("source") == self._source else None
-        return read_listing(document, self._now, etag if isinstance(etag, str) else None)
+        etag = head.get("etag") if head.get("source") == self._source else None
+        return Listing(head["cursor"], table, etag if isinstance(etag, str) else None, 0)
 
     def _write(self, head: bytes, contents: Contents) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,8 +115,11 @@ class Snapshot:
         try:
             with open(draft, "xb", opener=_open_to_write) as file:
                 file.write(head)
-                for line in write_entries(contents.blocks, contents.allowlist, self._now()):
-                    file.write(line)
+                sum_so_far = checksum(head)
+                for piece in write_table(contents.table):
+                    file.write(piece)
+                    sum_so_far = checksum(piece, sum_so_far)
+                file.write(sum_so_far.to_bytes(4, "little"))
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self.path)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bartizan_client.addresses import TrustedProxies
+from bartizan_client.addresses import LONGEST_ADDRESS, MOST_KNOWN, TrustedProxies
 
 PROXIES = ["10.0.0.0/8", "192.0.2.7", "2001:db8:ffff::/48"]
 
@@ -68,3 +68,16 @@ def test_a_unix_socket_is_believed_only_when_it_is_named() -> None:
 def test_a_wrong_proxy_stops_the_start_and_is_named(wrong: list[str]) -> None:
     with pytest.raises(ValueError, match="trusted_proxies"):
         TrustedProxies(wrong)
+
+
+def test_what_is_remembered_of_addresses_has_a_bound() -> None:
+    proxies = TrustedProxies(PROXIES)
+    for number in range(2 * MOST_KNOWN):
+        address = f"203.{number >> 8}.{number & 255}.1"
+        for _ in range(2):
+            assert proxies.client_address("10.0.0.2", [address.encode()]) == address
+    for number in range(100):
+        zoned = f"fe80::1%{'x' * 10_000}{number}"
+        assert proxies.client_address("10.0.0.2", [zoned.encode()]) == zoned
+    assert len(proxies._known) <= MOST_KNOWN
+    assert max(map(len, proxies._known)) <= LONGEST_ADDRESS

@@ -8,7 +8,7 @@ from fake_bartizan import decision
 from scripted import WHOLE, Answer, Script, changes, follow, listing, poll
 
 from bartizan_client.feed import FeedError
-from bartizan_client.follower import pause_s
+from bartizan_client.pauses import pause_s
 
 
 async def test_it_fetches_the_list_and_then_follows_its_changes() -> None:

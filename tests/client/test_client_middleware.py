@@ -99,7 +99,7 @@ async def _stop_followers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None
     monkeypatch.setattr(BartizanMiddleware, "__init__", remember)
     yield
     for middleware in made:
-        await middleware.follower.stop()
+        await middleware.client.stop()
 
 
 @pytest.mark.parametrize("client", ["203.0.113.9", "::ffff:203.0.113.9", "198.51.100.7", "2001:db8:1:2:3::4"])
@@ -122,7 +122,7 @@ async def test_a_blocked_address_gets_403_with_a_problem_body(client: str) -> No
         "status": 403,
         "detail": "Requests from this address are refused.",
     }
-    assert app.counts == {"refused": 1}
+    assert app.counts == {"refused": 1, "refused_ban": 1}
 
 
 @pytest.mark.parametrize("client", ["203.0.113.10", "198.51.100.200", "2001:db8:1:3::1"])
@@ -140,7 +140,7 @@ async def test_others_reach_the_application_which_gets_the_very_same_objects(cli
     assert set(scope) == set(http_scope(client))
     assert got_receive is no_message
     assert got_send is send
-    assert not app.counts
+    assert app.counts == {"allowed": 1}
 
 
 async def test_an_allowed_response_is_left_exactly_as_it_is() -> None:

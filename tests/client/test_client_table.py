@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bartizan_client import Allowed, Block, BlockTable
+from bartizan_client import Allowed, Block, BlockTable, Scope
 from bartizan_client.table import FOREVER
 
 NOW_S = 1_764_000_000.0
@@ -241,3 +241,17 @@ def test_a_table_built_at_once_equals_one_built_step_by_step() -> None:
     assert again.blocks() == guarded.blocks()
     assert again.allowlist() == guarded.allowlist()
     assert len(again) == 2
+
+
+@pytest.mark.parametrize(
+    "id",
+    ["lists:drop:203.0.113.0/24", "5f0c9a1e77d2b340", "0" * 16, "lists:drop:x", "5F0C9A1E77D2B340", "b1"],
+)
+def test_every_id_comes_back_as_it_was(id: str) -> None:
+    """Also those that take no memory: of Bartizan's own blocks, and of a list's entries."""
+    made = Block(id, "203.0.113.0/24", "listed", None, FOREVER, Scope.RANGE, origin="lists:drop")
+    guarded = BlockTable([made, made._replace(id="other", value="198.51.100.0/24")])
+    assert guarded.find("203.0.113.9") == made
+    guarded.add(made._replace(id="again"))
+    guarded.add(made)
+    assert guarded.find("203.0.113.9") == made

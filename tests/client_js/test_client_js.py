@@ -14,6 +14,7 @@ from tests.proxies.parts import is_open, until
 from tests.senders.sending import running
 
 CLIENT = ROOT / "client-js"
+OLDEST_FOR_NEXT_JS = (20, 9)
 MODULES = ROOT / ".proxies" / "node" / "node_modules"
 
 
@@ -68,6 +69,9 @@ def test_a_real_next_js_refuses_a_blocked_client(tmp_path: Path) -> None:
     if node is None or not (MODULES / "next").is_dir():
         missing("Next.js (make proxies)")
         return
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if tuple(map(int, version.strip("v\n").split(".")[:2])) < OLDEST_FOR_NEXT_JS:
+        missing(f"Node.js 20.9 for Next.js 16 (this is {version.strip()})")
     # Its bundler takes nothing from outside the folder of the modules.
     app = MODULES.parent / "next-app"
     shutil.rmtree(app, ignore_errors=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actions.blocks.subjects import Scope
-from app.lookup.feed import Feed, Form, parse_cursor
+from app.lookup.feed import Feed, parse_cursor
 from app.lookup.table import Allowed, Decision, Table
 from app.lookup.wire import Change, Disallowed, Removed
 
@@ -45,8 +45,8 @@ def told(feed: Feed, since: str | None) -> dict[str, Any]:
     return answer
 
 
-def whole(feed: Feed, form: Form) -> tuple[str, bytes]:
-    etag, body = asyncio.run(feed.whole_list(form))
+def whole(feed: Feed) -> tuple[str, bytes]:
+    etag, body = asyncio.run(feed.whole_list())
     assert isinstance(body, bytes)
     return etag, body
 
@@ -149,34 +149,14 @@ def test_the_whole_list_leaves_out_what_is_over_and_its_etag_says_so() -> None:
     clock = [NOW]
     feed = Feed(lambda: clock[0])
     feed.load("1-0", table_of(decision("203.0.113.1", until=NOW + 5), decision("203.0.113.2")))
-    first = whole(feed, "json")
+    first = whole(feed)
     assert [b["value"] for b in json.loads(first[1])["blocks"]] == ["203.0.113.1", "203.0.113.2"]
     clock[0] = NOW + 4
-    assert whole(feed, "json") == first
+    assert whole(feed) == first
     clock[0] = NOW + 5
-    etag, body = whole(feed, "json")
+    etag, body = whole(feed)
     assert [b["value"] for b in json.loads(body)["blocks"]] == ["203.0.113.2"]
     assert etag != first[0]
-
-
-def test_the_plain_list_has_one_value_a_line_without_what_is_allowed() -> None:
-    feed = feed_of(
-        decision("203.0.113.9"),
-        decision("2001:db8:1:2::/64"),
-        decision("192.0.2.0/25"),
-        decision("198.51.100.0/30"),
-        Allowed("192.0.2.0/24", None),
-        Allowed("192.0.2.1", None),
-        Allowed("198.51.100.1", None),
-    )
-    assert whole(feed, "txt")[1].decode().split("\n") == [
-        "203.0.113.9",
-        "198.51.100.2/31",
-        "198.51.100.0/32",
-        "2001:db8:1:2::/64",
-        "",
-    ]
-    assert whole(feed_of(), "txt")[1] == b""
 
 
 @pytest.mark.parametrize("text", ["", "-", "1-", "x", "1-x", "-1", "1.0", "٣-0", "9" * 50, "$"])

@@ -221,6 +221,8 @@ async def test_a_type_that_is_none_is_named(asking: Asking) -> None:
         # the client's own headers, handed on by the proxy
         (f"/k/{TOKEN}", {"Authorization": "Bearer the-clients-own"}, 204),
         (f"/k/{TOKEN}", {"Authorization": f"Bearer {INGEST}", "X-Api-Key": "abc"}, 204),
+        ("", {"Authorization": f"bearer  {TOKEN} "}, 204),
+        ("", {"Authorization": "Bearer " + "x" * 60_000}, 401),
         ("/k/wrong", AUTHORIZED, 401),
         (f"/k/{ADMIN}", {}, 403),
         (f"/k/{INGEST}", {}, 403),
@@ -237,6 +239,39 @@ async def test_the_token_is_a_header_or_the_path_and_then_no_header_counts(
 async def test_a_lookup_token_in_the_url_is_for_proxies_and_firewalls_only(asking: Asking, path: str) -> None:
     answer = await asking.ask(f"/k/{TOKEN}{path}", headers={})
     assert answer.status_code == (403 if "lookup" in path else 200)
+
+
+@pytest.mark.parametrize("path", ["/v1/forward-auth", "/v1/forward-auth/a/", "/v1/blocklist", "/nowhere"])
+async def test_whoever_logs_a_request_afterwards_sees_no_token_in_its_path(asking: Asking, path: str) -> None:
+    scope = {
+        **{
+            "type": "http",
+            "method": "GET",
+            "path": f"/k/{TOKEN}{path}",
+            "raw_path": b"",
+            "query_string": b"",
+        },
+        **{
+            "headers": [],
+            "client": ("127.0.0.1", 1),
+            "root_path": "",
+            "scheme": "http",
+            "http_version": "1.1",
+        },
+        "server": ("t", 80),
+    }
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await asking.app(scope, receive, send)
+    assert sent[0]["type"] == "http.response.start"
+    assert scope["path"] == path
+    assert TOKEN.encode() not in bytes(scope["raw_path"])
 
 
 async def test_until_the_list_is_loaded_nobody_knows(tmp_path: Path) -> None:

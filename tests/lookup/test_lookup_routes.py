@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from app.auth import TokenTable
 from app.lookup.feed import Feed
+from app.lookup.lists import Lists
 from app.lookup.routes import router
 from app.lookup.table import Allowed, Decision, Table
 from app.metrics import Metrics
@@ -49,7 +50,10 @@ async def client(feed: Feed) -> AsyncIterator[httpx.AsyncClient]:
     install_problem_handlers(app)
     app.include_router(router)
     tokens = TokenTable(Settings(lookup_token=TOKEN, viewer_token="viewer" + TOKEN))
-    app.state.world = SimpleNamespace(feed=feed, tokens=tokens, now=lambda: NOW, metrics=Metrics())
+    lists = Lists(feed, lambda: NOW)
+    app.state.world = SimpleNamespace(
+        feed=feed, lists=lists, tokens=tokens, now=lambda: NOW, metrics=Metrics()
+    )
     transport = httpx.ASGITransport(app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://t", headers=headers) as made:
@@ -175,8 +179,8 @@ async def test_the_list_comes_whole_and_not_again_while_it_is_the_same(
 async def test_the_plain_list_is_text_and_has_an_etag_of_its_own(client: httpx.AsyncClient) -> None:
     plain = await client.get("/v1/blocklist?format=txt")
     assert plain.headers["content-type"].startswith("text/plain")
-    assert plain.text.startswith("203.0.113.9\n")
-    assert plain.text.endswith("\n")
+    lines = plain.text.split("\n")
+    assert (lines[0], lines[-2:]) == ("198.51.100.0/30", ["203.0.113.9", ""])
     other = await client.get("/v1/blocklist", headers={"If-None-Match": plain.headers["etag"]})
     assert other.status_code == 200
     assert (await client.get("/v1/blocklist?format=xml")).status_code == 422

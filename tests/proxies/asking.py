@@ -58,6 +58,12 @@ def nginx_appending(folder: Path, ports: Ports) -> Sequence[str]:
     return nginx(folder, ports, **{"$remote_addr": "$proxy_add_x_forwarded_for"})
 
 
+def nginx_finding(folder: Path, ports: Ports) -> Sequence[str]:
+    """The same, which finds the client behind a load balancer itself."""
+    real_ip = f"set_real_ip_from {PROXY}; real_ip_header X-Forwarded-For; real_ip_recursive on;"
+    return nginx(folder, ports, **{"auth_request /bartizan;": f"auth_request /bartizan; {real_ip}"})
+
+
 def caddy(folder: Path, ports: Ports) -> Sequence[str]:
     """The page's Caddyfile, without the administration port."""
     text = configuration(

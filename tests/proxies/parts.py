@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import shutil
 import socket
 import threading
 import time
@@ -10,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.service import TOKENS, Service
@@ -191,9 +189,3 @@ def is_open(port: int, host: str = PROXY) -> bool:
     except OSError:
         return False
     return True
-
-
-def clear(folder: Path) -> None:
-    """Empties a folder."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import pytest
 
-from benchmarks.service import running_service
-from tests.proxies.asking import ASKING, started
-from tests.proxies.parts import Application, Bartizan, application, request, until
+from benchmarks.service import free_port, running_service
+from tests.proxies.asking import ASKING, Command, nginx_appending, nginx_finding, started
+from tests.proxies.parts import Application, Bartizan, application, is_open, program, request, until
 from tests.proxies.private_network import PROXY, private_network
+from tests.senders.sending import running
 
 NEIGHBOUR, ATTACKER, FRAMED = "203.0.113.10", "203.0.113.66", "203.0.113.77"
 """Somebody else, somebody who is blocked, and somebody whom an attacker would like to see blocked."""
@@ -140,6 +141,33 @@ def test_every_request_was_judged(house: House) -> None:
     before = house.bartizan.metric('bartizan_forward_auth_total{result="unknown"}')
     assert request(house.proxy, NEIGHBOUR).status == 200
     assert house.bartizan.metric('bartizan_forward_auth_total{result="unknown"}') == before == 0
+
+
+@pytest.mark.parametrize("command", [nginx_appending, nginx_finding])
+def test_behind_a_load_balancer_it_is_still_the_client(
+    bartizan: Bartizan, tmp_path: Path, command: Command
+) -> None:
+    folders = [tmp_path / name for name in ("nginx", "haproxy")]
+    for folder in folders:
+        folder.mkdir()
+    front = free_port()
+    with application() as behind, started(command, folders[0], bartizan.service.port, behind.port) as inner:
+        (folders[1] / "haproxy.cfg").write_text(
+            "defaults\n mode http\n timeout connect 5s\n timeout client 9s\n timeout server 9s\n option forwardfor\n"
+            f"listen web\n bind {PROXY}:{front}\n server nginx {PROXY}:{inner} source {PROXY}\n"
+        )
+        balancer = [program("haproxy"), "-f", str(folders[1] / "haproxy.cfg")]
+        with running(balancer, folders[1]) as process:
+            until(lambda: is_open(front) or process.poll() is not None)
+            block_id = bartizan.block(ATTACKER)
+            try:
+                for spoof in SPOOFS:
+                    assert request(front, ATTACKER, headers=spoof).status in (400, 403), spoof
+                    framing = {name: value.replace(NEIGHBOUR, ATTACKER) for name, value in spoof.items()}
+                    assert request(front, NEIGHBOUR, headers=framing).status in (200, 400), framing
+            finally:
+                bartizan.lift(block_id)
+    assert bartizan.metric('bartizan_forward_auth_total{result="unknown"}') == 0
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ The script of docs/examples/ fetches them, as the page says.
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,7 +109,9 @@ def test_haproxy_refuses_by_its_map_and_takes_up_what_changed(bartizan: Bartizan
                 "127.0.0.1:9000": f"127.0.0.1:{behind.port}",
             },
         )
-        times = "defaults\n    timeout connect 5s\n    timeout client 10s\n    timeout server 10s\n"
+        socket_path = tmp_path / "admin.sock"
+        times = f"global\n    stats socket {socket_path} level admin\n"
+        times += "defaults\n    timeout connect 5s\n    timeout client 10s\n    timeout server 10s\n"
         (tmp_path / "haproxy.cfg").write_text(f"{times}{text}")
         with running([program("haproxy"), "-W", "-f", str(tmp_path / "haproxy.cfg")], tmp_path) as process:
             until(lambda: is_open(port) or process.poll() is not None)
@@ -123,6 +126,27 @@ def test_haproxy_refuses_by_its_map_and_takes_up_what_changed(bartizan: Bartizan
             bartizan.lift(block_id)
             fetch(bartizan, "format=haproxy", file, "kill", f"-{signal.SIGUSR2.value}", str(process.pid))
             until(lambda: request(port, NEIGHBOUR).status == 200)
+            # The same without a reload.
+            block_id = bartizan.block(NEIGHBOUR)
+            fetch(bartizan, "format=haproxy", file, "true")
+            version = tell(socket_path, f"prepare map {file}").rpartition(" ")[2].strip()
+            assert request(port, NEIGHBOUR).status == 200
+            lines = [line for line in file.read_text().splitlines() if line]
+            tell(socket_path, f"add map @{version} {file} <<\n" + "\n".join(lines) + "\n")
+            tell(socket_path, f"commit map @{version} {file}")
+            assert request(port, NEIGHBOUR).status == request(port, ATTACKER).status == 403
+            bartizan.lift(block_id)
+
+
+def tell(path: Path, command: str) -> str:
+    """What HAProxy's runtime API answers."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(path))
+        connection.sendall(command.encode() + b"\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    assert "nknown" not in answer and "error" not in answer.lower(), answer
+    return answer
 
 
 def test_nginx_refuses_by_its_geo_block(bartizan: Bartizan, tmp_path: Path) -> None:

@@ -1,0 +1,249 @@
+"""External lists from a real web server over a real Redis, to two processes: what comes, stays and goes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from publisher import Publisher, publishing
+from redis.asyncio import Redis
+
+from actions.audit import Actor
+from actions.blocks.networks import NeverBlock
+from actions.world import World
+from app.blocklists import fetching
+from app.blocklists.refresher import Refresher
+from app.lookup.feed import Feed
+from app.lookup.follower import Follower
+from app.policies.blocklists import ListSource
+from detectors.finding import DecisionType
+
+NOON = 1_795_000_000_000
+HOUR, DAY = 3_600_000, 86_400_000
+LIST = b"# drop\n203.0.113.9 ; SBL1\n198.51.100.0/24\n2001:db8::/48\n"
+
+
+class Process:
+    """One process of the service, as far as lists go."""
+
+    def __init__(self, redis: Redis, now: Callable[[], int], sources: list[ListSource], name: str) -> None:
+        never = NeverBlock([("never_block", "192.0.2.0/24")])
+        self.actions = World.make(redis, now, never_block=never)
+        self.feed = Feed(now)
+        self.follower = Follower(self.actions.feed, self.feed, now, lists=self.actions.lists)
+        self.refresher = Refresher(
+            self.actions.lists, lambda: tuple(sources), never, now, name, chance=lambda: 0.5
+        )
+
+    def origin(self, address: str) -> str | None:
+        found, _ = self.feed.table.lookup(address, NOON)
+        return None if found is None else found.origin
+
+
+class Stage:
+    """Two processes, and one publisher whose list they want."""
+
+    def __init__(self, redis: Redis, publisher: Publisher) -> None:
+        self.publisher = publisher
+        self.ms = NOON
+        self.sources = [ListSource("drop", publisher.url, None)]
+        self.first, self.second = (
+            Process(redis, lambda: self.ms, self.sources, name) for name in ("a-0", "b-0")
+        )
+
+    async def look(self, ms: int = 0) -> None:
+        """Time goes on, both look, both follow."""
+        self.ms += ms
+        for process in (self.first, self.second):
+            await process.refresher.look()
+        for process in (self.first, self.second):
+            await process.follower.step()
+
+    async def info(self) -> dict[str, object]:
+        infos = await self.first.actions.lists.infos()
+        return {name: getattr(infos["drop"], name) for name in ("entries", "failures", "error", "skipped")}
+
+    def hits(self, address: str) -> list[str | None]:
+        return [self.first.origin(address), self.second.origin(address)]
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    with publishing() as found:
+        found.body = LIST
+        yield found
+
+
+@pytest.fixture
+async def stage(redis: Redis, publisher: Publisher) -> Stage:
+    made = Stage(redis, publisher)
+    for process in (made.first, made.second):
+        await process.follower.step()
+    return made
+
+
+async def test_one_process_fetches_and_all_enforce(stage: Stage) -> None:
+    await stage.look()
+    assert len(stage.publisher.asked) == 1
+    for address in ("203.0.113.9", "198.51.100.77", "2001:db8::1"):
+        assert stage.hits(address) == ["lists:drop"] * 2
+    assert stage.hits("203.0.113.10") == [None, None]
+    assert await stage.info() == {"entries": 3, "failures": 0, "error": "", "skipped": {}}
+
+
+async def test_nothing_of_the_urls_secrets_is_kept_or_told(stage: Stage, redis: Redis) -> None:
+    stage.publisher.status = 500
+    await stage.look()
+    stage.publisher.status = 200
+    await stage.look(2 * HOUR)
+    for key in await redis.keys("*"):
+        kind = (await redis.type(key)).decode()
+        value = await (redis.hgetall(key) if kind == "hash" else redis.dump(key))
+        assert b"hunter" not in repr(value).encode()
+
+
+@pytest.mark.parametrize("header", ["etag", "last_modified"])
+async def test_what_has_not_changed_is_not_fetched_again(stage: Stage, header: str) -> None:
+    value = '"v1"' if header == "etag" else "Mon, 23 Nov 2026 10:00:00 GMT"
+    setattr(stage.publisher, header, value)
+    await stage.look()
+    cursor = stage.first.feed.cursor
+    await stage.look(HOUR // 2)
+    assert len(stage.publisher.asked) == 1
+    await stage.look(HOUR)
+    assert len(stage.publisher.asked) == 2
+    assert stage.publisher.asked[1]["if-none-match" if header == "etag" else "if-modified-since"] == value
+    assert stage.first.feed.cursor == cursor, "nobody hears of it"
+    assert stage.hits("203.0.113.9") == ["lists:drop"] * 2
+
+
+async def test_the_same_content_without_an_etag_is_no_news_either(stage: Stage) -> None:
+    await stage.look()
+    cursor = stage.first.feed.cursor
+    stage.publisher.body = b"2001:db8::/48\n198.51.100.0/24\n203.0.113.9\n"
+    await stage.look(2 * HOUR)
+    assert (len(stage.publisher.asked), stage.first.feed.cursor) == (2, cursor)
+
+
+async def test_a_new_version_takes_the_place_of_the_old_one(stage: Stage) -> None:
+    await stage.look()
+    cursor = stage.second.feed.cursor
+    stage.publisher.body = LIST.replace(b"203.0.113.9", b"203.0.113.8")
+    await stage.look(2 * HOUR)
+    assert stage.hits("203.0.113.9") == [None, None]
+    assert stage.hits("203.0.113.8") == ["lists:drop"] * 2
+    told = stage.second.feed.known_changes(cursor)
+    assert told is not None
+    assert b'"203.0.113.8"' in told
+    assert b"198.51.100.0" not in told
+
+
+async def test_a_process_that_starts_later_has_it_and_so_has_one_that_lost_redis(stage: Stage) -> None:
+    await stage.look()
+    late = Process(stage.first.actions.redis, lambda: stage.ms, stage.sources, "c-0")
+    await late.follower.step()
+    assert late.origin("203.0.113.9") == "lists:drop"
+    stage.publisher.body = b"203.0.113.8\n"
+    await stage.look(2 * HOUR)
+    late.follower._is_loaded = False
+    await late.follower.step()
+    assert (late.origin("203.0.113.9"), late.origin("203.0.113.8")) == (None, "lists:drop")
+
+
+async def test_a_list_that_the_policy_no_longer_names_is_gone(stage: Stage) -> None:
+    await stage.look()
+    stage.sources.clear()
+    await stage.look()
+    assert stage.hits("203.0.113.9") == [None, None]
+    assert await stage.first.actions.lists.infos() == {}
+
+
+async def test_another_type_is_taken_at_once(stage: Stage) -> None:
+    await stage.look()
+    stage.sources[:] = [ListSource("drop", stage.publisher.url, None, type=DecisionType.CAPTCHA)]
+    await stage.look()
+    found, _ = stage.second.feed.table.lookup("203.0.113.9", NOON)
+    assert found is not None
+    assert found.type is DecisionType.CAPTCHA
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"status": 500}, "answered 500"),
+        ({"status": 404}, "answered 404"),
+        ({"status": 302, "location": "/list.txt"}, "cannot be reached (TooManyRedirects)"),
+        ({"body": b"<html>maintenance</html>\n"}, "has no entry"),
+        ({"body": b""}, "has no entry"),
+        ({"body": b"[1,"}, "cannot be read: not JSON"),
+        ({"body": b"203.0.113.1\n203.0.113.2\n203.0.113.3\n203.0.113.4\n"}, "has 4 entries, more than its cap of 3"),
+        ({"endless": True, "is_gzipped": False}, "has more than 1 MiB"),
+        ({"is_gzipped": True, "body": b"203.0.113.9\n" * 200_000}, "has more than 1 MiB"),
+    ],
+)  # fmt: skip
+async def test_a_source_that_fails_leaves_the_last_good_copy(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], error: str
+) -> None:
+    monkeypatch.setattr(fetching, "LARGEST_BYTES", 1024 * 1024)
+    stage.sources[:] = [ListSource("drop", stage.publisher.url, None, cap=3)]
+    await stage.look()
+    for name, value in change.items():
+        setattr(stage.publisher, name, value)
+    await stage.look(2 * HOUR)
+    info = await stage.info()
+    assert error in str(info["error"])
+    assert (info["entries"], info["failures"]) == (3, 1)
+    assert stage.hits("203.0.113.9") == ["lists:drop"] * 2
+
+
+async def test_a_source_that_is_away_is_asked_sooner_than_usual_and_its_copy_ends(stage: Stage) -> None:
+    await stage.look()
+    stage.publisher.status = 503
+    await stage.look(2 * HOUR)
+    await stage.look(30_000)
+    assert len(stage.publisher.asked) == 2
+    await stage.look(30_000)
+    assert len(stage.publisher.asked) == 3
+    await stage.look(2 * DAY)
+    assert stage.hits("203.0.113.9") == ["lists:drop"] * 2
+    await stage.look(2 * DAY)
+    assert stage.hits("203.0.113.9") == [None, None]
+    assert (await stage.info())["entries"] == 0
+    stage.publisher.status = 200
+    await stage.look(2 * HOUR)
+    assert stage.hits("203.0.113.9") == ["lists:drop"] * 2
+
+
+async def test_what_must_never_be_blocked_is_left_out_and_counted(stage: Stage) -> None:
+    stage.publisher.body = (
+        LIST + b"127.0.0.1\n192.0.2.7\n192.0.0.0/16\n10.0.0.0/8\n4.0.0.0/6\nnonsense\nCountry:FR\n"
+    )
+    await stage.look()
+    info = await stage.info()
+    assert info["entries"] == 3
+    assert info["skipped"] == {"never_block": 4, "too_wide": 1, "unreadable": 2}
+    assert stage.hits("192.0.2.7") == [None, None]
+
+
+async def test_the_allowlist_beats_a_list(stage: Stage) -> None:
+    await stage.look()
+    await stage.first.actions.reviews.allow("198.51.100.0/25", "office", Actor("alice", "admin"))
+    await stage.look()
+    assert stage.hits("198.51.100.7") == [None, None]
+    assert stage.hits("198.51.100.200") == ["lists:drop"] * 2
+
+
+async def test_a_file_is_looked_at_as_often_as_is_wanted(redis: Redis, tmp_path: Path) -> None:
+    file, ms = tmp_path / "partners.txt", [NOON]
+    file.write_text("203.0.113.9\n")
+    process = Process(redis, lambda: ms[0], [ListSource("partners", None, file, every_ms=10_000)], "a-0")
+    await process.refresher.look()
+    await process.follower.step()
+    assert process.origin("203.0.113.9") == "lists:partners"
+    file.unlink()
+    ms[0] += 20_000
+    await process.refresher.look()
+    infos = await process.actions.lists.infos()
+    assert (infos["partners"].entries, infos["partners"].error) == (
+        1,
+        "cannot be read: No such file or directory",
+    )
