@@ -143,7 +143,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class BlockRequest(msgspec.Struct, frozen=True, kw_only=True):
+class BlockRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The wish to block. The same id twice is one block."""
 
     id: str

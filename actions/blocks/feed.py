@@ -64,7 +64,7 @@ class Feed:
             rows = await self._redis.hgetall(allowlist_key())
         return Snapshot(cursor, list(decisions.values()), [_allow(row) for row in rows.values()])
 
-    async def changes(self, since: str, block_ms: int = 0, limit: int = 10_000) -> Changes:
+    async def changes(self, since: str, block_ms: int = 0, limit: int = 2_000) -> Changes:
         """Changes after `since`, oldest first; waits up to `block_ms` for the first (0: does not wait).
 
         Keep `block_ms` below the client's socket timeout and call again. Raises: ValueError where `since` is

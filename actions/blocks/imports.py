@@ -9,6 +9,7 @@ the whole import is one entry of the audit trail.
 """
 
 import asyncio
+import enum
 import hashlib
 import secrets
 from collections import Counter
@@ -20,7 +21,7 @@ import msgspec
 from actions.audit import Actor, Audit
 from actions.blocks.allowlist import Allowlist
 from actions.blocks.block import Block, BlockRequest, BlockStatus, Outcome, Review
-from actions.blocks.blocklist import Blocklist
+from actions.blocks.blocklist import Blocklist, decode_decision
 from actions.blocks.keys import (
     CHANGES_MAXLEN,
     HISTORY_LENGTH,
@@ -31,13 +32,14 @@ from actions.blocks.keys import (
     blocks_key,
     changes_key,
 )
-from actions.blocks.networks import network_of
-from actions.blocks.subjects import ADDRESSES, Scope, canonical_subject, key_of
+from actions.blocks.networks import Network
+from actions.blocks.subjects import Scope, key_of, read_subject
 from actions.errors import UnknownError
 from actions.storage import Client, act_key, load_script, short, storage_errors, text_of
 
 AT_A_TIME = 500
-"""Blocks in one call: Redis works on them for 15 ms, and this process prepares them in as long."""
+"""Blocks in one call: Redis works on them for 15 ms, and this process prepares the next ones in as long."""
+CALLS_AT_ONCE = 2
 ATTEMPTS = 8
 REMEMBERED_TTL_MS = KEPT_MS
 
@@ -45,11 +47,23 @@ _encode = msgspec.json.Encoder().encode
 _pack = msgspec.msgpack.Encoder().encode
 
 
+class Refusal(enum.StrEnum):
+    """Why a wish was not carried out, for counting."""
+
+    INVALID = "invalid"
+    ALLOWLIST = "allowlist"
+    NEVER_BLOCK = "never_block"
+    TOO_WIDE = "too_wide"
+    OVER = "over"
+    """The same import has made its block before, and that is over or lifted since."""
+
+
 class Refused(msgspec.Struct, frozen=True, gc=False):
     """A wish that was not carried out: the how-manieth (from 0), and why."""
 
     index: int
     value: str
+    why: Refusal
     error: str
 
 
@@ -97,23 +111,44 @@ class Imports:
         self._import = load_script(redis, "import_blocks")
 
     async def run(
-        self, wishes: Sequence[BlockRequest], actor: Actor, import_id: str, reason: str, *, dry: bool = False
+        self,
+        wishes: Sequence[BlockRequest],
+        actor: Actor,
+        import_id: str,
+        reason: str,
+        *,
+        digest: str = "",
+        dry: bool = False,
     ) -> Imported:
         """Makes a block of each wish, or says why not; `dry` only says. Other work goes on meanwhile.
 
         The ids of the wishes are not used: a wish of one import always makes the same block, so that an import which
-        was cut short is completed by the same again. Raises: StorageError.
+        was cut short is completed by the same again. `digest`: of the file, for the audit trail.
+        Raises: StorageError.
         """
         refused: list[Refused] = []
         counts: Counter[str] = Counter()
-        for start in range(0, len(wishes), AT_A_TIME):
-            some = list(enumerate(wishes[start : start + AT_A_TIME], start))
-            found = await self._some(some, actor, import_id, refused, dry=dry)
-            counts.update(found)
-            await asyncio.sleep(0)
+        places = asyncio.Semaphore(CALLS_AT_ONCE)
+
+        async def some(start: int) -> None:
+            try:
+                chosen = list(enumerate(wishes[start : start + AT_A_TIME], start))
+                counts.update(await self._some(chosen, actor, import_id, refused, dry=dry))
+            finally:
+                places.release()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for start in range(0, len(wishes), AT_A_TIME):
+                    await places.acquire()
+                    group.create_task(some(start))
+                    await asyncio.sleep(0)
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        refused.sort(key=lambda one: one.index)
         made, already = counts["created"], sum(counts.values()) - counts["created"]
         if not dry:
-            after = {"made": made, "already": already, "refused": len(refused)}
+            after = {"made": made, "already": already, "refused": len(refused), "digest": digest}
             await self._audit.record(actor, "block.import", f"import:{import_id}", after=after, reason=reason)
         return Imported(import_id, made, already, refused)
 
@@ -137,7 +172,11 @@ class Imports:
         refused += wrong
         for place, outcome in enumerate(outcomes):
             if outcome == "single":
-                outcomes[place] = await self._single(ready[place], actor, refused, dry=dry)
+                outcomes[place] = await self._single(ready[place], actor, import_id, refused, dry=dry)
+            elif outcome == "over":
+                one, outcomes[place] = ready[place], "refused"
+                told = f"import {import_id} has blocked it before, and that is over; import it anew"
+                refused.append(Refused(one.index, one.block.value, Refusal.OVER, told))
         return [outcome for outcome in outcomes if outcome != "refused"]
 
     async def _checked(
@@ -148,27 +187,29 @@ class Imports:
         version, _ = await self._allowlist.covering(None)
         for index, request in wishes:
             try:
-                scope, value = canonical_subject(request.scope, request.value)
+                scope, value, network = read_subject(request.scope, request.value)
             except ValueError as error:
-                wrong.append(Refused(index, request.value[:64], str(error)))
+                wrong.append(Refused(index, request.value[:64], Refusal.INVALID, str(error)))
                 continue
-            entry = await self._stopped_by(scope, value, request)
-            if entry is not None:
-                wrong.append(Refused(index, value, f"must never be blocked: {entry}"))
+            stopped = await self._stopped_by(network, request)
+            if stopped is not None:
+                wrong.append(Refused(index, value, *stopped))
                 continue
             block = _block(request, scope, value, actor, import_id, now)
             ready.append(_Ready(index, msgspec.structs.replace(request, id=block.id), block))
         return version, wrong, ready
 
-    async def _stopped_by(self, scope: Scope, value: str, request: BlockRequest) -> str | None:
-        if scope not in ADDRESSES:
+    async def _stopped_by(self, network: Network | None, request: BlockRequest) -> tuple[Refusal, str] | None:
+        if network is None:
             return None
-        network = network_of(value)
         entry = self._blocklist.forbidden(network, force=request.force)
         if entry is not None:
-            return entry
+            is_never = self._blocklist.never_block(network) is not None
+            return Refusal.NEVER_BLOCK if is_never else Refusal.TOO_WIDE, _told(entry)
         _, allowed = await self._allowlist.covering(network)
-        return None if allowed is None else f"allowlist {allowed.value} ({allowed.note})"
+        if allowed is None:
+            return None
+        return Refusal.ALLOWLIST, _told(f"allowlist {allowed.value} ({allowed.note})")
 
     async def _call(self, ready: list[_Ready], version: str, import_id: str) -> list[str]:
         keys = [
@@ -198,16 +239,32 @@ class Imports:
             return []
         with storage_errors("reading blocks"):
             rows = await self._redis.hmget(blocks_key("active"), [one.block.key for one in ready])
-        return ["created" if row is None else "already_blocked" for row in rows]
+        now, outcomes = self._now(), []
+        for one, row in zip(ready, rows, strict=True):
+            other = None if row is None else decode_decision(row)
+            is_over = other is None or (other.until is not None and other.until <= now)
+            is_weaker = other is not None and other.type.strength < one.block.type.strength
+            outcomes.append("created" if is_over or is_weaker else "already_blocked")
+        return outcomes
 
-    async def _single(self, one: _Ready, actor: Actor, refused: list[Refused], *, dry: bool) -> str:
+    async def _single(
+        self, one: _Ready, actor: Actor, import_id: str, refused: list[Refused], *, dry: bool
+    ) -> str:
         if dry:
             return "created"
         result = await self._blocklist.block(one.request, actor)
         if result.outcome is Outcome.REFUSED:
-            refused.append(Refused(one.index, one.block.value, f"must never be blocked: {result.entry}"))
+            told = _told(result.entry or "")
+            refused.append(Refused(one.index, one.block.value, Refusal.ALLOWLIST, told))
             return "refused"
-        return "created" if result.outcome is Outcome.CREATED else "already_blocked"
+        if result.outcome is not Outcome.CREATED:
+            return "already_blocked"
+        with storage_errors("importing blocks"):
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.rpush(import_key(import_id), one.block.id)
+                pipe.pexpire(import_key(import_id), REMEMBERED_TTL_MS)
+                await pipe.execute()
+        return "created"
 
     async def undo(self, import_id: str, actor: Actor, reason: str) -> int:
         """Lifts the blocks that an import made and that are still in force; says how many.
@@ -230,6 +287,10 @@ class Imports:
             actor, "block.import_undo", f"import:{import_id}", after={"lifted": lifted}, reason=reason
         )
         return lifted
+
+
+def _told(entry: str) -> str:
+    return f"must never be blocked: {entry}"
 
 
 def _block(request: BlockRequest, scope: Scope, value: str, actor: Actor, import_id: str, now: int) -> Block:

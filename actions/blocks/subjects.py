@@ -6,7 +6,7 @@ The scopes' names are those of CrowdSec's decisions, so that its bouncers unders
 import enum
 import re
 
-from actions.blocks.networks import canonical
+from actions.blocks.networks import Network, canonical, read_network, spelled
 
 LONGEST_USER = 256
 """Characters; event fields are longer, but a decision stands in the memory of every process."""
@@ -50,16 +50,29 @@ def canonical_subject(scope: Scope | None, text: str) -> tuple[Scope, str]:
 
     Raises: ValueError where the text is no value of that scope.
     """
-    if scope is None:
-        name, colon, rest = text.strip().partition(":")
-        named = _SPELLINGS.get(name.lower()) if colon else None
-        if named in NAMED:
-            return canonical_subject(named, rest)
-        scope = Scope.IP
+    scope, text = _scoped(scope, text)
     if scope in ADDRESSES:
         value = canonical(text)
         return scope_of(value), value
     return scope, _spelled(scope, text.strip())
+
+
+def read_subject(scope: Scope | None, text: str) -> tuple[Scope, str, Network | None]:
+    """The same and, of an address or network, that; not remembered: for very many values. Raises: ValueError."""
+    scope, text = _scoped(scope, text)
+    if scope in ADDRESSES:
+        network = read_network(text)
+        value = spelled(network)
+        return scope_of(value), value, network
+    return scope, _spelled(scope, text.strip()), None
+
+
+def _scoped(scope: Scope | None, text: str) -> tuple[Scope, str]:
+    if scope is not None:
+        return scope, text
+    name, colon, rest = text.strip().partition(":")
+    named = _SPELLINGS.get(name.lower()) if colon else None
+    return (named, rest) if named in NAMED else (Scope.IP, text)
 
 
 def _spelled(scope: Scope, text: str) -> str:

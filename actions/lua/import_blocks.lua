@@ -16,7 +16,7 @@
 -- ARGV[8] MessagePack, for each block {key of the value, id, type, item JSON, decision JSON, end in ms (0: permanent)};
 --         the index member is made of the time and the id
 --
--- Returns one word for each: created | exists (made by this import before) | already_blocked
+-- Returns one word for each: created | exists (made by this import before) | over (the same, and ended since) | already_blocked
 -- | single (a weaker block, or one that is over, has its place: make it by itself). Or {"stale"}.
 
 local now = tonumber(ARGV[1])
@@ -38,12 +38,17 @@ local function place(key, type)
   return STRENGTH[other.type or 'ban'] >= STRENGTH[type] and 'already_blocked' or 'single'
 end
 
+local function before(item)
+  local found = redis.call('GET', item)
+  return found and (cjson.decode(found).status == 'active' and 'exists' or 'over')
+end
+
 local blocks = cmsgpack.unpack(ARGV[8])
 local outcomes = {}
 local made = 0
 for i = 7, #KEYS, 2 do
   local key, id, type, item, decision, ends = unpack(blocks[(i - 5) / 2])
-  local outcome = redis.call('EXISTS', KEYS[i]) == 1 and 'exists' or place(key, type)
+  local outcome = before(KEYS[i]) or place(key, type)
   if not outcome then
     outcome = 'created'
     made = made + 1

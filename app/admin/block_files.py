@@ -1,6 +1,9 @@
 """Many blocks at once: imported from a file, exported to one, and an import undone."""
 
 import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Annotated
 
@@ -15,7 +18,6 @@ from app.block_files.entry import Contents, Entry
 from app.block_files.reading import Form, read_file
 from app.block_files.writing import MEDIA_TYPES, write_file
 from app.ingest.body import BodyTooLarge, decompress
-from app.lookup.packed import LISTS
 from app.problems import ProblemError
 from detectors.errors import DecodeError
 from detectors.finding import DecisionType
@@ -56,6 +58,8 @@ class ImportModel(Output):
     """Blocked before."""
     refused: int
     """Must never be blocked, or are no value."""
+    refused_by: dict[str, int]
+    """These by why: `invalid`, `allowlist`, `never_block`, `too_wide`, `over` (blocked by the same import once)."""
     unreadable: int
     errors: list[NotTaken]
     """The first 20 of both."""
@@ -87,13 +91,17 @@ async def import_blocks(
 ) -> ImportModel:
     """Block what a file holds: plain, CSV, JSON, or CrowdSec's decisions; gzip and zstd are taken as well."""
     now = world.now()
-    contents = await asyncio.to_thread(
-        _read, await request.body(), request.headers.get("content-encoding", ""), form, now
+    length_ms, data = duration_ms(duration), await request.body()
+
+    def read() -> tuple[Contents, list[BlockRequest], str]:
+        contents = _read(data, request.headers.get("content-encoding", ""), form, now)
+        wishes = [_wish(entry, now, kind, length_ms, reason, force=force) for entry in contents.entries]
+        return contents, wishes, hashlib.sha256(data).hexdigest()
+
+    contents, wishes, digest = await asyncio.to_thread(read)
+    done = await world.actions.imports.run(
+        wishes, actor, import_id or new_import_id(), reason, digest=f"sha256:{digest}", dry=dry_run
     )
-    wishes = [
-        _wish(entry, now, kind, duration_ms(duration), reason, force=force) for entry in contents.entries
-    ]
-    done = await world.actions.imports.run(wishes, actor, import_id or new_import_id(), reason, dry=dry_run)
     return _answer(contents, done, dry_run=dry_run)
 
 
@@ -143,24 +151,32 @@ def _answer(contents: Contents, done: Imported, *, dry_run: bool) -> ImportModel
         made=done.made,
         already=done.already,
         refused=len(done.refused),
+        refused_by=dict(Counter(one.why.value for one in done.refused)),
         unreadable=len(contents.wrong),
         errors=sorted(errors, key=lambda one: one.line)[:SHOWN],
     )
 
 
-@router.get("/export", response_class=StreamingResponse, responses=problems())
+@router.get("/export", response_class=StreamingResponse, responses=problems(503))
 async def export_blocks(
     world: World,
     _: Viewer,
     form: Annotated[Form, Query(alias="format")] = Form.JSON,
 ) -> StreamingResponse:
     """Our own decisions in force, in a form that `import` takes again. External lists are not among them."""
+    if not world.feed.is_ready:
+        raise ProblemError(503, "The blocklist is not loaded yet; try again.")
     now = world.now()
-    own = (
-        decision for decision in world.feed.table.every(now) if not decision.origin.startswith(f"{LISTS}:")
-    )
     media_type = MEDIA_TYPES.get(form, "application/json")
-    return StreamingResponse(write_file(own, form, now), media_type=media_type)
+    parts = _unhurried(write_file(world.feed.table.every_own(now), form, now))
+    return StreamingResponse(parts, media_type=media_type)
+
+
+async def _unhurried(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """The same in the event loop, where nobody changes the table between two looks at one decision."""
+    for part in parts:
+        yield part
+        await asyncio.sleep(0)
 
 
 @router.delete("/imports/{import_id}", responses=problems(404))

@@ -70,7 +70,8 @@ def read_file(data: bytes, form: Form | None, now: int) -> Contents:
     return Contents(form.value, entries, wrong)
 
 
-Item = dict[str, Any] | str
+Item = dict[str, Any] | str | csv.Error
+"""An error stands for what could not be read at all."""
 
 
 def _plain(data: bytes) -> Iterator[tuple[int, Item]]:
@@ -82,21 +83,34 @@ def _plain(data: bytes) -> Iterator[tuple[int, Item]]:
 
 
 def _csv(data: bytes) -> Iterator[tuple[int, Item]]:
-    """Raises: ValueError where the first row names no column with values, or a row is no CSV."""
-    reader = csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline=""))
+    """Raises: ValueError where the first row names no column with values."""
     names: list[str] = []
-    try:
-        for row in reader:
-            if not any(cell.strip() for cell in row) or row[0].lstrip().startswith("#"):
-                continue
+    for line, row in _rows(data.decode("utf-8", "replace")):
+        if isinstance(row, csv.Error):
             if not names:
-                names = [cell.strip().lower() for cell in row]
-                if not any(name in VALUE_NAMES for name in names):
-                    raise ValueError(f"line {reader.line_num}: no column is called {', '.join(VALUE_NAMES)}")
-                continue
-            yield reader.line_num, dict(zip(names, (cell.strip() for cell in row), strict=False))
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: {error}") from error
+                raise ValueError(f"line {line}: {row}")
+            yield line, row
+        elif not any(cell.strip() for cell in row) or row[0].lstrip().startswith("#"):
+            continue
+        elif names:
+            yield line, dict(zip(names, (cell.strip() for cell in row), strict=False))
+        else:
+            names = [cell.strip().lower() for cell in row]
+            if not any(name in VALUE_NAMES for name in names):
+                raise ValueError(f"line {line}: no column is called {', '.join(VALUE_NAMES)}")
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """Each row with the line on which it ends; of one that is no CSV what is wrong, and the next line goes on."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    while True:
+        try:
+            row: list[str] | csv.Error = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            row = error
+        yield reader.line_num, row
 
 
 def _json(data: bytes) -> Iterator[tuple[int, Item]]:
@@ -129,6 +143,8 @@ def _lines_of_json(data: bytes) -> list[Any] | None:
 
 def _entry(line: int, item: Item, now: int) -> Entry:
     """Raises: ValueError naming what is wrong."""
+    if isinstance(item, csv.Error):
+        raise ValueError(f"no CSV: {item}")
     if isinstance(item, str):
         return Entry(line, _short(item, "value"))
     found = next((item[name] for name in VALUE_NAMES if item.get(name)), None)

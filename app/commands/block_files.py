@@ -52,6 +52,7 @@ def import_file(
 
 def _tell(done: dict[str, Any]) -> None:
     errors = done.pop("errors")
+    done["refused_by"] = ", ".join(f"{why} {n}" for why, n in done["refused_by"].items())
     print_fields(done)
     for error in errors:
         value = f" {error['value']}" if error["value"] else ""

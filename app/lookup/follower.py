@@ -21,6 +21,8 @@ from detectors.finding import DecisionType
 
 BLOCK_MS = 1000
 """How long one read waits for news: below the socket's timeout, or every quiet second is an outage."""
+APPLIED_AT_A_TIME = 200
+"""Changes taken before other work gets its turn: some milliseconds, in which a lookup waits."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 """Between attempts to reach Redis; each is cut by up to a half at random, so that processes spread."""
 
@@ -152,7 +154,9 @@ class Follower:
             log.warning("blocklist_starts_over", cursor=self._feed.cursor)
             self._is_loaded = False
             return
-        for stored in answer.entries:
+        for number, stored in enumerate(answer.entries, 1):
+            if number % APPLIED_AT_A_TIME == 0:
+                await asyncio.sleep(0)
             if stored.list is not None:
                 await self._take_list(stored.list, stored.cursor)
                 continue

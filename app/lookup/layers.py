@@ -99,15 +99,19 @@ class Layers:
 
         The table may change meanwhile; what is added then may be missing.
         """
+        yield from self.every_own(now)
+        for packed in list(self._lists.values()):
+            if not packed.is_over(now):
+                yield from map(packed.decision, packed.entries())
+
+    def every_own(self, now: int) -> Iterator[Decision]:
+        """The same without the lists."""
         columns = self._columns
         for version, levels in self._blocks.items():
             for number, shift, slot in levels:
                 if columns.untils[slot] > now:
                     yield columns.decision(slot, spelled(version, number, shift))
         yield from [d for d in self._named.values() if d.until is None or now < d.until]
-        for packed in list(self._lists.values()):
-            if not packed.is_over(now):
-                yield from map(packed.decision, packed.entries())
 
     def covering(self, key: Key, now: int) -> Iterator[Decision]:
         """All decisions in force whose value holds this whole network, the most specific first."""

@@ -6,7 +6,7 @@ import pytest
 from acting import ALICE, DAY, HOUR, IP, Clock, a_manual, a_request
 
 from actions.blocks.block import BlockFilter, BlockRequest, BlockStatus, DecisionType, Origin, Scope
-from actions.blocks.imports import import_key
+from actions.blocks.imports import Refusal, import_key
 from actions.errors import UnknownError
 from actions.world import World
 
@@ -33,10 +33,13 @@ async def test_each_entry_becomes_a_block_or_is_told_why_not(world: World, clock
         wish("fr", scope=Scope.COUNTRY, type=DecisionType.CAPTCHA),
         wish("2001:DB8::1", duration_ms=None),
     ]
-    done = await world.imports.run(wishes, ALICE, "imp1", "a partner's list")
+    done = await world.imports.run(wishes, ALICE, "imp1", "a partner's list", digest="sha256:12")
     assert (done.made, done.already) == (3, 1)
     assert [(one.index, one.value) for one in done.refused] == [
         *((2, "198.51.100.7"), (3, "127.0.0.1"), (4, "10.0.0.0/8"), (5, "203.0.0.0/8"), (6, "nonsense"))
+    ]
+    assert [one.why.value for one in done.refused] == [
+        *("allowlist", "never_block", "never_block", "too_wide", "invalid")
     ]
     assert "allowlist 198.51.100.0/24 (office)" in done.refused[0].error
     block = await world.blocklist.find_active("203.0.113.0/24")
@@ -55,6 +58,7 @@ async def test_each_entry_becomes_a_block_or_is_told_why_not(world: World, clock
     assert len((await world.feed.changes("0-0")).entries) == 5
     assert [b.id for b in await world.blocklist.history("203.0.113.0/24")] == [block.id]
     (entry,), _ = await world.audit.page(action="block.import")
+    assert entry.after["digest"] == "sha256:12"
     assert (entry.target, entry.after["made"], entry.reason) == ("import:imp1", 3, "a partner's list")
 
 
@@ -90,6 +94,24 @@ async def test_a_weaker_block_and_one_that_is_over_give_way(world: World, clock:
     done = await world.imports.run([wish("203.0.113.1"), wish("203.0.113.2")], ALICE, "i", "r")
     assert (done.made, done.already, done.refused) == (2, 0, [])
     assert (await world.blocklist.get("b3")).status is BlockStatus.LIFTED
+    assert await world.imports.undo("i", ALICE, "wrong file") == 2
+
+
+async def test_a_dry_run_sees_what_would_give_way(world: World, clock: Clock) -> None:
+    await world.blocklist.block(a_request("b1", "203.0.113.1", type=DecisionType.THROTTLE))
+    await world.blocklist.block(a_request("b2", "203.0.113.2"))
+    wishes = [wish("203.0.113.1"), wish("203.0.113.2")]
+    dry = await world.imports.run(wishes, ALICE, "i", "r", dry=True)
+    done = await world.imports.run(wishes, ALICE, "i", "r")
+    assert (dry.made, dry.already) == (done.made, done.already) == (1, 1)
+
+
+async def test_an_import_that_was_undone_is_not_said_to_be_in_force(world: World) -> None:
+    await world.imports.run([wish("203.0.113.1")], ALICE, "i", "r")
+    await world.imports.undo("i", ALICE, "wrong file")
+    again = await world.imports.run([wish("203.0.113.1"), wish("203.0.113.2")], ALICE, "i", "r")
+    assert (again.made, again.already, [one.why for one in again.refused]) == (1, 0, [Refusal.OVER])
+    assert (await world.imports.run([wish("203.0.113.1")], ALICE, "j", "r")).made == 1
 
 
 async def test_an_allowlist_that_changes_meanwhile_is_looked_at_again(world: World) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 from admin_desk import Desk
 
+from app.block_files.reading import Form
+from app.block_files.writing import write_file
+
 FILE = b"# seen elsewhere\n203.0.113.9\n203.0.112.0/24\n127.0.0.1\nnonsense\n203.0.113.9\n"
 
 
@@ -26,6 +29,7 @@ async def values(desk: Desk, **params: Any) -> set[str]:
 async def test_a_file_is_blocked_and_each_exception_named(desk: Desk) -> None:
     done = await take(desk, FILE, duration="7d")
     assert (done["made"], done["already"], done["refused"], done["format"]) == (2, 1, 2, "plain")
+    assert done["refused_by"] == {"never_block": 1, "invalid": 1}
     assert [(e["line"], e["value"]) for e in done["errors"]] == [(4, "127.0.0.1"), (5, "nonsense")]
     assert "loopback" in done["errors"][0]["error"]
     assert await values(desk, origin="import") == {"203.0.113.9", "203.0.112.0/24"}
@@ -71,3 +75,22 @@ async def test_what_is_wrong_with_a_file_is_said(desk: Desk) -> None:
     assert "gzip" in (await take(desk, b"\x1f\x8b broken", status=422))["detail"]
     assert (await desk.responder.post("/blocks/import", content=FILE)).status_code == 422
     assert (await desk.viewer.post("/blocks/import?reason=x", content=FILE)).status_code == 403
+
+
+async def test_nothing_is_exported_before_the_list_is_loaded(desk: Desk) -> None:
+    desk.world.feed.is_ready = False
+    assert (await desk.viewer.get("/blocks/export")).status_code == 503
+
+
+async def test_blocks_may_come_and_go_while_a_file_is_written(desk: Desk) -> None:
+    lines = b"".join(b"203.0.%d.%d\n" % (n >> 8, n & 255) for n in range(2500))
+    done = await take(desk, lines)
+    await desk.world.follower.step()
+    parts = write_file(desk.world.feed.table.every_own(desk.world.now()), Form.PLAIN, 0)
+    begun = next(parts) + next(parts)
+    await desk.responder.delete(f"/blocks/imports/{done['id']}")
+    for _ in range(9):
+        await desk.world.follower.step()
+    written = (begun + b"".join(parts)).splitlines()
+    assert len(written) == 1000
+    assert set(written) < set(lines.splitlines())

@@ -82,6 +82,11 @@ def test_json_in_its_shapes(text: str) -> None:
         ("value,reason\n,nobody\n", 2, "no value"),
         ('[{"scope": "Ip"}]', 1, "no value"),
         ("[4]", 1, "no value"),
+        (
+            "value,reason\n203.0.113.8,fine\n203.0.113.9," + "x" * 1_000_000 + "\n203.0.113.10,fine\n",
+            3,
+            "no CSV",
+        ),
         ("203.0.113.8\n" + "x" * 100_000 + "\n", 2, "more than 4096 characters"),
     ],
 )
