@@ -20,6 +20,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from actions.blocks.lists import ListInfo
 from actions.delivery.channel_health import ChannelHealth
 from app.ingest.shippers.registry import NAMES as SHIPPERS
 from detectors.defaults import DEFAULTS
@@ -239,11 +240,27 @@ class Metrics:
         self.bouncers = self._gauge(
             "bartizan_bouncers", "CrowdSec bouncers that asked within the last five minutes", "mostrecent"
         )
+        self._list_entries, self._list_failures = (
+            Gauge(name, says, ["list"], registry=self.registry, multiprocess_mode="mostrecent")
+            for name, says in (
+                ("bartizan_external_list_entries", "Addresses and networks of an external list in force"),
+                ("bartizan_external_list_failures", "Times a list was not to be had since it last was"),
+            )
+        )
+        self._listed: set[str] = set()
         self.list_age = self._gauge(
             "bartizan_blocklist_age_seconds",
             "Since this process last heard of the blocklist from Redis",
             "max",
         )
+
+    def show_lists(self, infos: Mapping[str, ListInfo]) -> None:
+        """Bring the gauges of the external lists up to now. Their names are the operator's."""
+        self._listed.update(infos)
+        for name in self._listed:
+            info = infos.get(name)
+            self._list_entries.labels(name).set(0 if info is None else info.entries)
+            self._list_failures.labels(name).set(0 if info is None else info.failures)
 
     def _counter(self, name: str, says: str, labels: Mapping[str, Sequence[str]]) -> Counter:
         """A counter. Each member of a closed label set starts at zero, so that rate() sees the first one."""

@@ -215,9 +215,10 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         refresher=Refresher(
             actions.lists,
             sources=lambda: store.current.blocklists,
-            never_block=lambda network: actions.blocklist.never_block(network),
+            never_block=lambda: never_block(store.current, settings),
             now=now,
             process=consumer,
+            show=metrics.show_lists,
         ),
         bouncers=BouncerDesk(feed, actions.feed, actions.blocklist, redis, now),
         sessions=Sessions(redis, now),

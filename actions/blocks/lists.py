@@ -45,6 +45,8 @@ class ListInfo(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     """Since then."""
     error: str = ""
+    wanted: str = ""
+    """Digest of what the policy said of it, and of what is never blocked, when it was last looked at."""
 
 
 _info = msgspec.json.Decoder(ListInfo).decode
@@ -71,6 +73,12 @@ class Lists:
         with storage_errors("reading the blocklists"):
             rows = await self._redis.hgetall(lists_key())
         return {info.name: info for info in map(_info, rows.values())}
+
+    async def info(self, name: str) -> ListInfo | None:
+        """How one is doing; None where it was never looked at. Raises: StorageError."""
+        with storage_errors("reading the blocklists"):
+            row = await self._redis.hget(lists_key(), name)
+        return None if row is None else _info(row)
 
     async def values(self, name: str) -> bytes | None:
         """What is on a list, a value a line; None where nothing of it is in force. Raises: StorageError."""

@@ -95,6 +95,11 @@ class NeverBlock:
         entries = [(label, network_of(text)) for label, text in (*special, *own)]
         self._entries = [(*_span(entry), f"{label} {spelled(entry)}") for label, entry in entries]
 
+    @property
+    def entries(self) -> list[str]:
+        """Everything that is never blocked, such as `loopback 127.0.0.0/8`."""
+        return [told for *_, told in self._entries]
+
     def __call__(self, network: Network) -> str | None:
         """What stops this network from being blocked, such as `loopback 127.0.0.0/8`, or None.
 

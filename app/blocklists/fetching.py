@@ -1,5 +1,6 @@
 """One external list as it is at its source now: over HTTP only if it has changed, or from a file."""
 
+import asyncio
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from app.policies.blocklists import ListSource
 
 TIMEOUT_S = 30.0
 """For a connection, and for each piece of the answer."""
+LONGEST_S = 60.0
+"""For the whole: who sends a byte a second is given up. Shorter than a turn (actions/blocks/lists.py)."""
 MOST_REDIRECTS = 5
 LARGEST_BYTES = 64 * 1024 * 1024
 """After decompression: a million values of the longest spelling."""
@@ -48,16 +51,29 @@ async def fetch(
     if last_modified:
         headers["If-Modified-Since"] = last_modified
     try:
-        async with client.stream("GET", source.url, headers=headers) as answer:
+        async with asyncio.timeout(LONGEST_S), client.stream("GET", source.url, headers=headers) as answer:
+            _check_places(answer)
             if answer.status_code == 304 and headers:
                 return Fetched(None, etag, last_modified)
             if answer.status_code != 200:
                 raise FetchError(f"answered {answer.status_code} {answer.reason_phrase}")
             body = await _bounded(answer)
             return Fetched(body, answer.headers.get("etag", ""), answer.headers.get("last-modified", ""))
+    except TimeoutError as error:
+        raise FetchError(f"took more than {LONGEST_S:g} s") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         # The words of some errors repeat the whole URL, which may carry a key.
         raise FetchError(f"cannot be reached ({type(error).__name__})") from error
+
+
+def _check_places(answer: httpx.Response) -> None:
+    """Whoever asked over TLS wants the list of that host, not what somebody on the way puts in its place.
+
+    Raises: FetchError.
+    """
+    schemes = [hop.url.scheme for hop in (*answer.history, answer)]
+    if schemes[0] == "https" and "http" in schemes:
+        raise FetchError("was redirected from https to http")
 
 
 async def _bounded(answer: httpx.Response) -> bytes:

@@ -17,6 +17,7 @@ from app.lookup.packed import PackedList
 from app.lookup.table import Allowed, Decision, Table
 from app.lookup.wire import Change, Disallowed, Removed
 from detectors.errors import StorageError
+from detectors.finding import DecisionType
 
 BLOCK_MS = 1000
 """How long one read waits for news: below the socket's timeout, or every quiet second is an outage."""
@@ -92,8 +93,8 @@ class Follower:
         self._feed = feed
         self._now = now
         self._lists = lists
-        self._known: dict[str, str] = {}
-        """The digest of each list in force."""
+        self._known: dict[str, tuple[str, DecisionType]] = {}
+        """Digest and type of each list in force."""
         self._on_storage_error = on_storage_error
         self._sleep = sleep
         self._chance = chance
@@ -165,7 +166,7 @@ class Follower:
         infos = {} if self._lists is None else await self._lists.infos()
         for name in {*infos, *self._known}:
             info = infos.get(name)
-            if self._known.get(name) != (info.digest if info is not None else None):
+            if self._known.get(name) != (None if info is None else (info.digest, info.type)):
                 await self._take_list(name, cursor if self._feed.is_ready else None)
 
     async def _take_list(self, name: str, cursor: str | None) -> None:
@@ -175,7 +176,7 @@ class Follower:
         packed = None
         if info is not None and values is not None:
             packed = await asyncio.to_thread(_packed, info, values)
-            self._known[name] = info.digest
+            self._known[name] = (info.digest, info.type)
         else:
             self._known.pop(name, None)
         await self._feed.renew_list(name, packed, cursor)

@@ -19,6 +19,7 @@ class Publisher:
         self.location = ""
         self.is_gzipped = False
         self.endless = False
+        self.is_slow = False
         self.asked: list[dict[str, str]] = []
         self.port = 0
 
@@ -29,7 +30,7 @@ class Publisher:
 
 @contextmanager
 def publishing() -> Iterator[Publisher]:
-    publisher = Publisher()
+    publisher, is_over = Publisher(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -50,10 +51,14 @@ def publishing() -> Iterator[Publisher]:
             body = gzip.compress(publisher.body) if publisher.is_gzipped else publisher.body
             if publisher.is_gzipped:
                 self.send_header("Content-Encoding", "gzip")
-            if not publisher.endless:
+            if not (publisher.endless or publisher.is_slow):
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             try:
+                while publisher.is_slow:
+                    self.wfile.write(b"203.0.113.9\n")
+                    if is_over.wait(0.05):
+                        return
                 self.wfile.write(body)
                 while publisher.endless:
                     self.wfile.write(b"203.0.113.9\n" * 100_000)
@@ -71,6 +76,7 @@ def publishing() -> Iterator[Publisher]:
     try:
         yield publisher
     finally:
-        publisher.endless = False
+        publisher.endless = publisher.is_slow = False
+        is_over.set()
         server.shutdown()
         server.server_close()

@@ -1,13 +1,16 @@
 """External lists from a real web server over a real Redis, to two processes: what comes, stays and goes."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from publisher import Publisher, publishing
 from redis.asyncio import Redis
 
 from actions.audit import Actor
+from actions.blocks.lists import ListInfo
 from actions.blocks.networks import NeverBlock
 from actions.world import World
 from app.blocklists import fetching
@@ -26,12 +29,19 @@ class Process:
     """One process of the service, as far as lists go."""
 
     def __init__(self, redis: Redis, now: Callable[[], int], sources: list[ListSource], name: str) -> None:
-        never = NeverBlock([("never_block", "192.0.2.0/24")])
-        self.actions = World.make(redis, now, never_block=never)
+        self.never = NeverBlock([("never_block", "192.0.2.0/24")])
+        self.actions = World.make(redis, now, never_block=lambda network: self.never(network))
+        self.shown: dict[str, ListInfo] = {}
         self.feed = Feed(now)
         self.follower = Follower(self.actions.feed, self.feed, now, lists=self.actions.lists)
         self.refresher = Refresher(
-            self.actions.lists, lambda: tuple(sources), never, now, name, chance=lambda: 0.5
+            self.actions.lists,
+            lambda: tuple(sources),
+            lambda: self.never,
+            now,
+            name,
+            chance=lambda: 0.5,
+            show=self.shown.update,
         )
 
     def origin(self, address: str) -> str | None:
@@ -247,3 +257,129 @@ async def test_a_file_is_looked_at_as_often_as_is_wanted(redis: Redis, tmp_path:
         1,
         "cannot be read: No such file or directory",
     )
+
+
+async def test_a_body_that_drips_is_given_up_and_keeps_no_other_list_waiting(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(fetching, "LONGEST_S", 0.3)
+    file = tmp_path / "partners.txt"
+    file.write_text("203.0.113.8\n")
+    stage.sources.append(ListSource("partners", None, file))
+    stage.publisher.is_slow = True
+    async with asyncio.timeout(20):
+        await stage.look()
+    assert (await stage.info())["error"] == "took more than 0.3 s"
+    assert stage.hits("203.0.113.8") == ["lists:partners"] * 2
+
+
+async def test_what_must_never_be_blocked_leaves_a_list_as_soon_as_the_policy_says_so(stage: Stage) -> None:
+    stage.publisher.etag = '"v1"'
+    await stage.look()
+    for process in (stage.first, stage.second):
+        process.never = NeverBlock([("never_block", "198.51.100.128/25")])
+    await stage.look()
+    assert stage.hits("198.51.100.200") == [None, None]
+    assert (await stage.info())["skipped"] == {"never_block": 1}
+    assert len(stage.publisher.asked) == 2
+    for process in (stage.first, stage.second):
+        process.never = NeverBlock()
+    await stage.look()
+    assert stage.hits("198.51.100.200") == ["lists:drop"] * 2
+
+
+async def test_so_it_does_while_its_source_is_away(stage: Stage) -> None:
+    await stage.look()
+    stage.publisher.status = 500
+    for process in (stage.first, stage.second):
+        process.never = NeverBlock([("never_block", "198.51.100.128/25")])
+    await stage.look()
+    assert stage.hits("198.51.100.200") == [None, None]
+    assert stage.hits("203.0.113.9") == ["lists:drop"] * 2
+    info = await stage.info()
+    assert (info["entries"], info["failures"]) == (2, 1)
+    await stage.look()
+    assert len(stage.publisher.asked) == 2, "the next attempt has its time"
+
+
+async def test_processes_of_other_settings_do_not_fetch_against_each_other(stage: Stage) -> None:
+    stage.second.never = NeverBlock([("never_block", "203.0.113.9")])
+    for _ in range(6):
+        await stage.look(5_000)
+    assert len(stage.publisher.asked) <= 3
+
+
+async def test_what_another_process_has_just_fetched_is_not_fetched_again(stage: Stage) -> None:
+    """One that decided to fetch before its neighbour had done so."""
+    taken = stage.first.actions.lists.take_turn
+
+    async def late(name: str, process: str) -> bool:
+        await stage.second.refresher.look()
+        return await taken(name, process)
+
+    stage.first.actions.lists.take_turn = late  # type: ignore[method-assign]
+    await stage.first.refresher.look()
+    assert len(stage.publisher.asked) == 1
+
+
+async def test_a_place_that_fails_from_the_start_does_not_keep_the_old_ones_list_for_ever(
+    stage: Stage,
+) -> None:
+    await stage.look()
+    stage.sources[:] = [ListSource("drop", stage.publisher.url.replace("list.txt", "typo.txt"), None)]
+    stage.publisher.status = 404
+    await stage.look()
+    info = await stage.info()
+    assert (info["entries"], info["failures"]) == (3, 1)
+    assert stage.hits("203.0.113.9") == ["lists:drop"] * 2
+    await stage.look(30_000)
+    assert len(stage.publisher.asked) == 2
+    await stage.look(4 * DAY)
+    assert stage.hits("203.0.113.9") == [None, None]
+
+
+async def test_another_query_of_the_same_place_is_another_list(stage: Stage) -> None:
+    await stage.look()
+    stage.sources[:] = [ListSource("drop", f"{stage.publisher.url}&confidence=90", None)]
+    stage.publisher.body = b"203.0.113.8\n"
+    await stage.look()
+    assert stage.hits("203.0.113.8") == ["lists:drop"] * 2
+
+
+async def test_one_odd_line_leaves_the_others_in_force(stage: Stage) -> None:
+    stage.publisher.body = LIST + b"fe80::1%eth0\n2001:db8:1::1%1\n::ffff:203.0.113.7\n" + b"9" * 1_000_000
+    await stage.look()
+    assert stage.hits("203.0.113.7") == ["lists:drop"] * 2
+    assert (await stage.info())["error"] == ""
+
+
+async def test_another_type_is_seen_by_one_who_was_away_meanwhile(stage: Stage) -> None:
+    await stage.look()
+    stage.sources[:] = [ListSource("drop", stage.publisher.url, None, type=DecisionType.CAPTCHA)]
+    await stage.first.refresher.look()
+    stage.second.follower._is_loaded = False
+    await stage.second.follower.step()
+    found, _ = stage.second.feed.table.lookup("203.0.113.9", NOON)
+    assert found is not None
+    assert found.type is DecisionType.CAPTCHA
+
+
+async def test_a_list_asked_for_safely_is_not_taken_from_an_unsafe_place(redis: Redis) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.scheme == "https":
+            return httpx.Response(302, headers={"Location": "http://lists.example/list.txt"})
+        return httpx.Response(200, content=LIST)
+
+    process = Process(
+        redis, lambda: NOON, [ListSource("drop", "https://lists.example/list.txt", None)], "a-0"
+    )
+    process.refresher._client = lambda: fetching.make_client(httpx.MockTransport(answer))
+    await process.refresher.look()
+    infos = await process.actions.lists.infos()
+    assert infos["drop"].error == "was redirected from https to http"
+
+
+async def test_how_lists_are_doing_is_shown_at_each_look(stage: Stage) -> None:
+    await stage.look()
+    await stage.look()
+    assert stage.second.shown["drop"].entries == 3
