@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import zstandard
 from redis.asyncio import Redis
+from shipping import ship
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "detectors"))
 sys.path.append(str(Path(__file__).resolve().parent.parent / "house"))
@@ -42,7 +43,7 @@ incident_detection:
 
 def post(service: Service, events: list[dict[str, object]]) -> None:
     body = "\n".join(json.dumps(event) for event in events).encode()
-    answer = httpx.post(f"{service.url}/v1/events", content=body, headers={"X-Api-Key": TOKENS["ingest"]})
+    answer = ship(f"{service.url}/v1/events", body, TOKENS["ingest"])
     assert answer.status_code == 200, answer.text
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from shipping import ship
 from test_crashes import eventually
 
 from benchmarks.service import TOKENS, Service, running_service
@@ -24,7 +25,7 @@ def policy(tmp_path: Path) -> str:
 
 def post(service: Service, *events: dict[str, Any]) -> None:
     body = "\n".join(map(json.dumps, events)).encode()
-    answer = httpx.post(f"{service.url}/v1/events", content=body, headers={"X-Api-Key": TOKENS["ingest"]})
+    answer = ship(f"{service.url}/v1/events", body, TOKENS["ingest"])
     assert answer.status_code == 200, answer.text
 
 

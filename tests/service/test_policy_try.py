@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from shipping import ship
 from test_crashes import eventually, failures
 
 from benchmarks.service import TOKENS, Service, running_service
@@ -30,7 +31,7 @@ def policies(tmp_path: Path) -> dict[str, str]:
 
 def post(service: Service, lines: list[str]) -> None:
     body = "\n".join([*lines, json.dumps({"message": lines[0]})]).encode()
-    answer = httpx.post(f"{service.url}/v1/events", content=body, headers={"X-Api-Key": TOKENS["ingest"]})
+    answer = ship(f"{service.url}/v1/events", body, TOKENS["ingest"])
     assert answer.status_code == 200, answer.text
 
 
