@@ -225,10 +225,12 @@ class Reviews:
             new = msgspec.structs.replace(old, **fields)
             if _is_open(new) and new.until is not None and new.until <= now:
                 raise ConflictError(f"block {block_id} is over", allowed_actions(old))
-            if new.status == BlockStatus.ACTIVE and old.status != BlockStatus.ACTIVE:
-                await self._check_room(pipe, new)
+            comes = new.status == BlockStatus.ACTIVE and old.status != BlockStatus.ACTIVE
+            weaker = await self._check_room(pipe, new) if comes else None
             taken = await self._strikes(pipe, old, new)
             begin(pipe)
+            if weaker is not None:
+                self._stage(pipe, weaker, _replaced(weaker, new, actor, now))
             self._stage(pipe, old, new)
             self._stage_verdict(pipe, old, new, taken)
             self._audit.stage(pipe, actor, action, f"block:{block_id}", before=old, after=new, reason=reason)
@@ -238,8 +240,11 @@ class Reviews:
         watched = [key, allowlist_version_key()]
         return await change(self._redis, "changing a block", watched, step)
 
-    async def _check_room(self, pipe: Pipeline, block: Block) -> None:
-        """Whether this block may come into force: nothing protects the value and no other block holds it."""
+    async def _check_room(self, pipe: Pipeline, block: Block) -> Block | None:
+        """Whether this block may come into force: nothing protects the value and no other block holds it.
+
+        A weaker one that holds it gives way, as for a new block; it is answered.
+        """
         network = network_of(block.value) if block.scope in ADDRESSES else None
         entry = None if network is None else self._blocklist.never_block(network)
         await self._allowlist.refresh()
@@ -250,8 +255,14 @@ class Reviews:
             raise RefusedError(block.value, entry)
         await pipe.watch(blocks_key("active"))
         row = await pipe.hget(blocks_key("active"), block.key)
-        if row is not None:
-            raise ConflictError(f"{block.value} is blocked already by {decode_decision(row).id}")
+        if row is None:
+            return None
+        other = decode_decision(row)
+        if other.type.strength >= block.type.strength:
+            raise ConflictError(f"{block.value} is blocked already by {other.id}")
+        await pipe.watch(block_key(other.id))
+        item = await pipe.get(block_key(other.id))
+        return decode_block(item) if item else None
 
     async def _strikes(self, pipe: Pipeline, old: Block, new: Block) -> int:
         """How the strikes change: a rejected block is none, and a rejection taken back is one again."""
@@ -306,6 +317,12 @@ class Reviews:
 
 def _is_open(block: Block) -> bool:
     return block.status in (BlockStatus.ACTIVE, BlockStatus.PROPOSED)
+
+
+def _replaced(weaker: Block, by: Block, actor: Actor, now: int) -> Block:
+    note = f"a {by.type.value} took its place: {by.id}"
+    changes = {"status": BlockStatus.LIFTED, "changed_at": now, "changed_by": actor.name, "note": note}
+    return msgspec.structs.replace(weaker, **changes)
 
 
 def _stage_change(pipe: Pipeline, op: str, block: Block, reason: str) -> None:

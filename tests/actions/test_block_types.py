@@ -5,6 +5,7 @@ from acting import ALICE, HOUR, IP, Clock, a_finding, a_manual, a_request
 
 from actions.blocks.block import BlockRequest, BlockStatus, Decision, DecisionType, Outcome, Scope
 from actions.blocks.subjects import canonical_subject, is_address_key, key_of
+from actions.errors import ConflictError
 from actions.world import World
 from detectors.finding import Finding
 
@@ -110,6 +111,18 @@ async def test_a_ban_inside_a_throttled_network_is_made_and_a_throttle_inside_a_
     await world.blocklist.block(a_manual("m2", "198.51.100.0/24"), ALICE)
     throttle = a_request("b2", "198.51.100.7", type=DecisionType.THROTTLE)
     assert (await world.blocklist.block(throttle)).outcome is Outcome.ALREADY_BLOCKED
+
+
+async def test_a_proposed_ban_that_is_approved_takes_the_place_of_a_throttle(world: World) -> None:
+    await world.blocklist.block(a_request("b1", propose=True))
+    await world.blocklist.block(a_manual("m1", type=DecisionType.THROTTLE), ALICE)
+    assert (await world.reviews.approve("b1", ALICE)).status is BlockStatus.ACTIVE
+    replaced = await world.blocklist.get("m1")
+    assert (replaced.status, replaced.changed_by) == (BlockStatus.LIFTED, "alice")
+    assert replaced.note == "a ban took its place: b1"
+    assert [d.id for d in (await world.feed.snapshot()).decisions] == ["b1"]
+    with pytest.raises(ConflictError):
+        await world.reviews.undo("m1", ALICE)
 
 
 async def test_a_rule_may_ask_for_a_captcha(world: World) -> None:
