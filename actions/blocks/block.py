@@ -4,7 +4,8 @@ import enum
 
 import msgspec
 
-from actions.blocks.subjects import Scope, key_of, scope_of
+from actions.blocks.networks import Network, holds, network_of
+from actions.blocks.subjects import ADDRESSES, Scope, key_of, scope_of
 from detectors.finding import DecisionType
 
 __all__ = ["DecisionType", "Scope"]
@@ -195,6 +196,27 @@ class BlockFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Made at or after this, epoch ms."""
     q: str | None = None
     """Text that id, value, reason, rule, actor, incident or note contain, any case."""
+
+    def fits(self, block: Block, contained: Network | None) -> bool:
+        """Whether a list shows this block. `contained`: what `contains` says, read."""
+        if self.q is not None:
+            texts = (
+                *(block.id, block.value, block.reason, block.rule, block.actor),
+                *(block.incident_id, block.note),
+            )
+            if not any(self.q.lower() in text.lower() for text in texts if text):
+                return False
+        return (
+            (self.status is None or block.status == self.status)
+            and (self.review is None or block.review == self.review)
+            and (self.rule is None or block.rule == self.rule)
+            and (self.origin is None or block.origin == self.origin)
+            and (self.value is None or self.value in (block.value, block.key))
+            and (self.since is None or block.created_at >= self.since)
+            and (
+                contained is None or (block.scope in ADDRESSES and holds(network_of(block.value), contained))
+            )
+        )
 
 
 class AllowEntry(msgspec.Struct, frozen=True):

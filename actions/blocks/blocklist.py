@@ -38,7 +38,6 @@ from actions.blocks.keys import (
 from actions.blocks.networks import (
     Network,
     around,
-    holds,
     is_too_wide,
     network_of,
     vicinity,
@@ -276,7 +275,7 @@ class Blocklist:
                     blocks_key("index"), f"({last}" if last else "+", floor, start=0, num=500
                 )
             for block in await self.blocks_of([text_of(m).partition(":")[2] for m in members]):
-                if _fits(block, wanted, contained):
+                if wanted.fits(block, contained):
                     found.append(block)
                     if len(found) == limit:
                         return found, cursor_of(index_member(block.created_at, block.id))
@@ -338,19 +337,3 @@ class Blocklist:
                 active, proposed, kept, wrong = await pipe.execute()
         false_positives = {text_of(rule): int(n) for rule, n in wrong.items()}
         return {"active": active, "proposed": proposed, "kept": kept, "false_positives": false_positives}
-
-
-def _fits(block: Block, wanted: BlockFilter, contained: Network | None) -> bool:
-    if wanted.q is not None:
-        texts = (block.id, block.value, block.reason, block.rule, block.actor, block.incident_id, block.note)
-        if not any(wanted.q.lower() in text.lower() for text in texts if text):
-            return False
-    return (
-        (wanted.status is None or block.status == wanted.status)
-        and (wanted.review is None or block.review == wanted.review)
-        and (wanted.rule is None or block.rule == wanted.rule)
-        and (wanted.origin is None or block.origin == wanted.origin)
-        and (wanted.value is None or wanted.value in (block.value, block.key))
-        and (wanted.since is None or block.created_at >= wanted.since)
-        and (contained is None or (block.scope in ADDRESSES and holds(network_of(block.value), contained)))
-    )

@@ -90,7 +90,7 @@ async def answer(
 ) -> Response:
     """What this work on a known caller's request comes to; a refusal in the words of the protocol."""
     intake = intake_of(request)
-    head = head_of(request, intake.world.now())
+    head = Head.of(request, intake.world.now())
     caller = None
     try:
         caller = identify(request)
@@ -106,14 +106,6 @@ async def answer(
         return shipper.refuse(refused.refusal, refused.detail, head)
     except ClientDisconnect:
         return Response(status_code=400)
-
-
-def head_of(request: Request, received_ms: int) -> Head:
-    """What this request says of its body."""
-    headers = {
-        name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(request.headers.raw)
-    }
-    return Head(request.url.path, request.query_params, headers, received_ms)
 
 
 def identify(request: Request) -> Caller:

@@ -1,53 +1,28 @@
 """`bartizan blocks import`, `export`, `undo-import` and `bartizan blocklists` against the real service."""
 
-import io
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
-import uvicorn
-from redis import Redis
+from service_thread import TOKEN, serving
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.main import create_app
 from app.policies.policy import default_text
-from app.settings import Settings
 from detectors.errors import BartizanError
 
-TOKEN = "admin-token-for-tests-0123456789"
 FILE = "# seen elsewhere\n203.0.113.9\n198.51.100.0/24 ; a network\n127.0.0.1\nnonsense\n"
 
 
 @pytest.fixture(scope="module")
 def port(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The service on a real socket in a thread of its own; what it logs does not mix with what commands print."""
-    before = structlog.get_config()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(io.StringIO()))
     folder: Path = tmp_path_factory.mktemp("block_files")
     (folder / "partners.txt").write_text("192.0.2.77\n10.0.0.1\n")
-    text = f"{default_text()}\nblocklists: {{partners: {{file: partners.txt}}}}\n"
-    (folder / "policy.yaml").write_text(text)
-    with Redis.from_url(redis_server) as redis:
-        redis.flushall()
-    made = create_app(
-        Settings(
-            redis_url=redis_server, data_dir=folder / "d", policy=folder / "policy.yaml", admin_token=TOKEN
-        )
-    )
-    server = uvicorn.Server(uvicorn.Config(made, port=0, log_level="error", lifespan="on"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(20)
-    structlog.configure(**before)
+    policy = f"{default_text()}\nblocklists: {{partners: {{file: partners.txt}}}}\n"
+    with serving(redis_server, folder, policy) as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

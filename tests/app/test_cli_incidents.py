@@ -1,52 +1,27 @@
 """`bartizan incidents` against the real admin API: moves, notes, ticks, the report, the public page."""
 
-import io
 import json
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import structlog
-import uvicorn
-from redis import Redis
+from service_thread import TOKEN, serving
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.main import create_app
 from app.policies.policy import default_text
-from app.settings import Settings
 
-TOKEN = "admin-token-for-tests-0123456789"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture(scope="module")
 def port(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The service on a real socket in a thread of its own; what it logs does not mix with what commands print."""
-    before = structlog.get_config()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(io.StringIO()))
     folder: Path = tmp_path_factory.mktemp("incidents")
-    (folder / "policy.yaml").write_text(default_text())
-    with Redis.from_url(redis_server) as redis:
-        redis.flushall()
-    made = create_app(
-        Settings(
-            redis_url=redis_server, data_dir=folder / "d", policy=folder / "policy.yaml", admin_token=TOKEN
-        )
-    )
-    server = uvicorn.Server(uvicorn.Config(made, port=0, log_level="error", lifespan="on"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(20)
-    structlog.configure(**before)
+    policy = default_text()
+    with serving(redis_server, folder, policy) as found:
+        yield found
 
 
 @pytest.fixture

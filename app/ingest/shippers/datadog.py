@@ -15,7 +15,7 @@ from starlette.responses import Response
 from app.ingest.decode import Decoded, decode_records
 from app.ingest.framing import frame
 from app.ingest.shippers.shipper import Head, Outcome, Refusal, Shipper
-from app.ingest.taking import RETRY_HEADERS, Refused, head_of, identify, take
+from app.ingest.taking import RETRY_HEADERS, Refused, identify, take
 from detectors.event import Event
 
 _STATUSES = {
@@ -74,6 +74,6 @@ async def validate(request: Request) -> Response:
     try:
         identify(request)
     except Refused as refused:
-        head = head_of(request, request.app.state.world.now())
+        head = Head.of(request, request.app.state.world.now())
         return DATADOG.refuse(refused.refusal, refused.detail, head)
     return Response(b'{"valid":true}', media_type="application/json")

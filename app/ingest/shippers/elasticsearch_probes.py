@@ -20,7 +20,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.ingest.shippers.elasticsearch import BULK, PREFIXES, answer
-from app.ingest.taking import Refused, head_of, identify
+from app.ingest.shippers.shipper import Head
+from app.ingest.taking import Refused, identify
 
 VERSION = "9.99.0"
 """Beats refuse an Elasticsearch that is older than they are."""
@@ -65,7 +66,7 @@ router = APIRouter(include_in_schema=False)
 
 async def answer_probe(request: Request, asked: str = "") -> Response:
     """What is known, `{}` for the rest; and whatever they set up is acknowledged. Needs a token, as `_bulk` does."""
-    head = head_of(request, request.app.state.world.now())
+    head = Head.of(request, request.app.state.world.now())
     try:
         identify(request)
     except Refused as refused:

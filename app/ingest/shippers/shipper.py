@@ -8,6 +8,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from app.ingest.body import BODY_LIMIT_BYTES, decompress
@@ -45,6 +46,14 @@ class Head:
     headers: Mapping[str, str]
     """By name in lower case."""
     received_ms: int
+
+    @classmethod
+    def of(cls, request: Request, received_ms: int) -> "Head":
+        """That of a request. Of a header that stands there twice, the first counts."""
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(request.headers.raw)
+        }
+        return cls(request.url.path, request.query_params, headers, received_ms)
 
     @property
     def content_type(self) -> str:
