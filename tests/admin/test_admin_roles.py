@@ -96,6 +96,7 @@ CASES = [(method, path, roles) for routes, roles in LADDER for method, path in s
 async def test_a_route_is_open_to_its_roles_and_to_no_other(
     desk: Desk, method: str, path: str, roles: list[str]
 ) -> None:
+    await desk.world.follower.step()
     path = re.sub(r"\{\w+\}", "none", path)
     for role, client in desk.clients.items():
         answer = await client.request(method, path)
