@@ -17,6 +17,7 @@ import msgspec
 from app.ingest.body import BodyTooLarge
 from app.ingest.decode import RECORD_LIMIT_BYTES, Decoded, Rejected, decode_records
 from app.ingest.framing import RECORDS_LIMIT
+from app.ingest.msgpack_objects import Damaged, Objects, TooDeep
 
 EVENT_TIME = 0
 """Fluentd's extension type: seconds and nanoseconds, four bytes each, big-endian."""
@@ -25,6 +26,7 @@ TIME_KEY = "date"
 
 _PAIR = 0x92
 _NO_MAP = "not a MessagePack map"
+_TOO_DEEP = "the record is nested too deep"
 _TOO_LONG = f"the record is longer than {RECORD_LIMIT_BYTES} bytes"
 _DAMAGE = (msgpack.exceptions.UnpackException, ValueError, TypeError, RecursionError, MemoryError)
 
@@ -71,22 +73,22 @@ def _records(body: bytes) -> Iterator[bytes | Unusable]:
     Each object is first passed over, which allocates nothing, and only then built: an array that claims four thousand
     million elements in five bytes never gets its memory.
     """
-    scout = msgpack.Unpacker(max_buffer_size=len(body), strict_map_key=False)
-    scout.feed(body)
+    objects = Objects(body)
     start = 0
     while start < len(body):
         try:
             if _is_array(body[start]):
-                scout.read_array_header()
-            else:
-                scout.skip()
-            end = scout.tell()
-        except _DAMAGE:
+                start = objects.enter_array(start)
+                continue
+            end = objects.pass_over(start)
+        except TooDeep as error:
+            yield Unusable(_TOO_DEEP, body[start : error.end])
+            start = error.end
+            continue
+        except Damaged:
             yield Unusable(f"MessagePack is damaged behind byte {start}", body[start:])
             return
-        if _is_array(body[start]):
-            pass
-        elif end - start > RECORD_LIMIT_BYTES:
+        if end - start > RECORD_LIMIT_BYTES:
             yield Unusable(_TOO_LONG, body[start:end])
         elif end - start == 1:
             yield _EMPTY
@@ -112,6 +114,9 @@ def _build(packed: bytes) -> Iterator[bytes | Unusable]:
         built = msgpack.unpackb(
             packed, strict_map_key=False, unicode_errors="replace", ext_hook=_event_time, timestamp=1
         )
+    except msgpack.exceptions.StackError:
+        yield Unusable(_TOO_DEEP, packed)
+        return
     except _DAMAGE:
         yield Unusable("the record has keys or times that MessagePack does not allow", packed)
         return
@@ -145,7 +150,7 @@ def _as_json(record: Any, packed: bytes) -> bytes | Unusable:
     try:
         return msgspec.json.encode(_plain(record))
     except (RecursionError, ValueError, TypeError, UnicodeError):
-        return Unusable("the record is nested too deep", packed)
+        return Unusable(_TOO_DEEP, packed)
 
 
 def _plain(value: Any) -> Any:

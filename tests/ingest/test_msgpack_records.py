@@ -84,6 +84,8 @@ def test_a_record_is_kept_as_json_with_its_time() -> None:
     assert parse_time(AT / 1000) == AT
 
 
+DEEP = b"\x81\x01" * 5_000 + b"\x01"
+
 DAMAGED: dict[str, tuple[bytes, int, list[tuple[int, str]]]] = {
     "not a map": (packed(RECORD, 7, "x", None, RECORD), 2, [(1, "not a Me"), (2, "not a Me"), (3, "not a Me")]),
     "empty maps": (packed({}, RECORD), 1, [(0, "not a MessagePack map, or an empty")]),
@@ -103,7 +105,10 @@ DAMAGED: dict[str, tuple[bytes, int, list[tuple[int, str]]]] = {
         0,
         [(0, "the record has keys"), *((index, "not a MessagePack map") for index in range(1, 5))],
     ),
-    "depth": (b"\x81\x01" * 5_000 + b"\x01", 0, [(0, "MessagePack is damaged")]),
+    "depth": (packed(RECORD) + DEEP + packed(RECORD, RECORD), 3, [(1, "the record is nested")]),
+    "depth that has no end": (packed(RECORD) + b"\x81\x01" * 5_000, 1, [(1, "MessagePack is damaged")]),
+    "depth in a pair": (b"\x92\x01" + DEEP + packed(RECORD), 1, [(0, "the record is nested")]),
+    "depth in an array of maps": (b"\x93" + packed(RECORD) + DEEP + packed(RECORD), 2, [(1, "the record is nested")]),
     "depth within MessagePack's own limit": (
         b"\x81\x01" * 900 + b"\x01" + packed(RECORD),
         1,
@@ -164,6 +169,7 @@ def test_what_is_written_is_read_back(records: list[dict[str, Any]]) -> None:
 
 
 TEDIOUS = {
+    "deep map": b"\x81\x01" * 1_100 + b"\x01", "deeper map": b"\x81\x01" * 99_999 + b"\x01",
     "array": b"\x91", "pair": b"\x92", "map": b"\x81\x01", "empty map": b"\x80", "nil": b"\xc0",
     "long array": b"\xdc\x00\x01", "text": b"\xa1a", "extension": b"\xd4\x00\x01", "map of one": b"\x81\xa1a\xc0",
 }  # fmt: skip
