@@ -4,7 +4,8 @@ A request lasts as long as there are entries: one entry, a month of them at the 
 is a pipe. So it is read piece by piece, and what came is counted once there is enough of it, a second has gone by or
 the request ends; nothing is read while that goes on, and no more than one piece is held. The program saves its cursor
 only when a request was answered with 2xx; after anything else it ends, is started again and sends all of it again:
-journal_positions.py says what was counted before.
+journal_positions.py says what was counted before. No answer asks for compressed bodies (Accept-Encoding): the program
+aborts on a piece that compression does not make smaller, and would then stand still for ever.
 Source: systemd v252, journal-upload.c, perform_upload(), and journal-remote-main.c for the answers.
 """
 
@@ -22,6 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from app.auth import CHALLENGE, Caller
 from app.ingest.decode import Decoded
 from app.ingest.gate import Slot
+from app.ingest.shippers.journal_compression import Stream
 from app.ingest.shippers.journal_entries import Entry, EntryReader, read_entry
 from app.ingest.shippers.journal_positions import Journal, Position, Positions, place_of
 from app.ingest.shippers.shipper import Head, Outcome, Refusal, Shipper
@@ -50,13 +52,6 @@ class JournalUpload(Shipper):
 
     name = "journal_upload"
 
-    def check(self, head: Head) -> None:
-        """Raises: DecodeError for compressed bodies: the program compresses only for a server that offers it."""
-        if head.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-            raise DecodeError(
-                "compressed journals are not read; leave Compression= and ForceCompression= alone"
-            )
-
     def success(self, outcome: Outcome, head: Head) -> Response:
         """As systemd-journal-remote answers."""
         return PlainTextResponse("OK.\n", 202)
@@ -76,8 +71,7 @@ async def post_upload(request: Request) -> Response:
 
     async def upload(intake: Intake, head: Head, caller: Caller) -> Response:
         with intake.refusals():
-            JOURNAL_UPLOAD.check(head)
-            accepted = await Upload(intake, request, caller).run()
+            accepted = await Upload(intake, request, caller, head).run()
         return JOURNAL_UPLOAD.success(Outcome(accepted, []), head)
 
     return await answer(request, JOURNAL_UPLOAD, upload)
@@ -86,7 +80,9 @@ async def post_upload(request: Request) -> Response:
 class Upload:
     """One request."""
 
-    def __init__(self, intake: Intake, request: Request, caller: Caller) -> None:
+    def __init__(self, intake: Intake, request: Request, caller: Caller, head: Head) -> None:
+        """Raises: DecodeError for a compression that is not known."""
+        self._stream = Stream(head.headers.get("content-encoding", ""))
         self._intake = intake
         self._request = request
         self._caller = caller
@@ -106,10 +102,13 @@ class Upload:
         try:
             async with aclosing(self._pieces()) as pieces:
                 async for piece in pieces:
-                    self._take(piece)
+                    for part in self._stream.feed(piece):
+                        self._take(part)
+                        if self._is_enough():
+                            await self._count()
                     if self._is_enough():
                         await self._count()
-            is_whole = self._reader.held == 0
+            is_whole = self._reader.held == 0 and self._stream.is_whole
             self._waiting += self._reader.feed(b"\n") if is_whole else []
             await self._count(is_end=is_whole)
             if not is_whole:

@@ -29,6 +29,7 @@ from app.settings import Settings
 from detectors.errors import DecodeError, StorageError
 from tests.house.test_redis_keys import check_keys
 from tests.ingest.remembering import UNHEARD
+from tests.ingest.shippers.test_journal_compression import COMPRESSORS
 from tests.ingest.test_ingest_routes import NOW, Engine
 
 TOKEN = "ingest-token-for-tests-0123456789"
@@ -362,10 +363,34 @@ async def test_what_is_no_journal_is_400(client: httpx.AsyncClient, engine: Reco
     assert engine.batches == []
 
 
-async def test_a_compressed_journal_is_400(client: httpx.AsyncClient) -> None:
-    answer = await client.post(f"/k/{TOKEN}/upload", content=b"x", headers={"Content-Encoding": "zstd"})
+async def test_an_unknown_compression_is_400(client: httpx.AsyncClient) -> None:
+    answer = await client.post(f"/k/{TOKEN}/upload", content=b"x", headers={"Content-Encoding": "br"})
     assert answer.status_code == 400
-    assert "Compression=" in answer.text
+    assert "Compression=" in answer.text and "accept-encoding" not in answer.headers
+
+
+@pytest.mark.parametrize("encoding", COMPRESSORS)
+async def test_a_compressed_journal_is_counted_as_it_comes(
+    client: httpx.AsyncClient, engine: Recorder, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_upload, "ENTRIES_AT_A_TIME", 10)
+    compress = COMPRESSORS[encoding]
+    entries = [entry(number, f"line {number}") for number in range(1, 36)]
+    pieces = [compress(b"".join(entries[at : at + 7])) for at in range(0, 35, 7)]
+    client.headers["Content-Encoding"] = encoding
+    assert (await upload(client, *pieces)).status_code == 202
+    body = b"".join(pieces)
+    assert (await upload(client, *(body[at : at + 50] for at in range(0, len(body), 50)))).status_code == 202
+    assert engine.counted == Counter(f"line {n}" for n in range(1, 36))
+
+
+async def test_of_a_compressed_journal_that_is_cut_short_the_whole_entries_count(
+    client: httpx.AsyncClient, engine: Recorder
+) -> None:
+    client.headers["Content-Encoding"] = "lz4"
+    body = COMPRESSORS["lz4"](entry(1, "one")) + COMPRESSORS["lz4"](entry(2, "two"))
+    assert (await upload(client, body[:-3])).status_code == 400
+    assert engine.counted == Counter(["one"])
 
 
 async def test_an_empty_request_is_a_success(client: httpx.AsyncClient, engine: Recorder) -> None:
