@@ -1,6 +1,6 @@
-"""Rejected records: looked at, and decoded once more after a fix."""
+"""What was rejected: looked at, and decoded once more after a fix where it is a record."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Query
 from pydantic import AfterValidator, Field
@@ -36,6 +36,9 @@ class RejectedModel(Output):
     reason: str
     format_name: str | None
     """The line format that its sender named; null: JSON."""
+    form: Literal["record", "hec_event", "element", "body"]
+    """A record; an event of Splunk's collector; a broken part of a protocol's envelope; the beginning of a body that
+    was refused as a whole. The last two can only be looked at."""
     record: str
     """Each credential is masked; bytes that are not UTF-8 stand as `\\xNN`."""
     is_cut: bool
@@ -53,6 +56,13 @@ class ReingestInput(Input):
     cursor: Cursor | None = None
 
 
+class ReingestErrorModel(Output):
+    """Why one record was not counted."""
+
+    id: str
+    error: str
+
+
 class ReingestModel(Output):
     """What became of up to 500 records."""
 
@@ -62,6 +72,8 @@ class ReingestModel(Output):
     """They are still not decoded, and stay."""
     duplicates: int
     """They had been counted by a call that was interrupted, and are gone."""
+    errors: list[ReingestErrorModel]
+    """Of the first 20 that were rejected, why."""
     next_cursor: str | None
     """Where to go on; null where these were the last."""
 
@@ -103,13 +115,14 @@ async def reingest(world: World, actor: Responder, body: ReingestInput) -> Reing
         accepted=found.accepted,
         rejected=found.rejected,
         duplicates=found.duplicates,
+        errors=[ReingestErrorModel(id=one, error=why) for one, why in found.errors],
         next_cursor=following,
     )
     await world.actions.audit.record(
         actor,
         "rejected.reingest",
         f"source:{body.source or '*'}",
-        after=answer.model_dump(exclude={"next_cursor"}),
+        after=answer.model_dump(exclude={"next_cursor", "errors"}),
         reason=body.reason or "",
     )
     return answer

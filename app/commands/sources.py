@@ -17,9 +17,10 @@ SOURCE_COLUMNS = [
     *(("NO STATUS", "no_status"), ("SKEW MS", "skew_ms"), ("COMMONEST REASON", "reason")),
 ]
 REJECTED_COLUMNS = [
-    *(("ID", "id"), ("AT", "received_at"), ("REASON", "reason"), ("RECORD", "record")),
+    *(("ID", "id"), ("AT", "received_at"), ("WHAT", "form"), ("REASON", "reason"), ("RECORD", "record")),
 ]
 SHOWN_CHARACTERS = 200
+ERRORS_SHOWN = 20
 Source = Annotated[str | None, typer.Option(help="Only those of this source, as `sources list` shows it.")]
 Reason = Annotated[str | None, typer.Option(help="Only those rejected for this.")]
 
@@ -62,11 +63,18 @@ def reingest(
 
     body: dict[str, Any] = {"source": source, "reason": reason, "ids": ids or [], "cursor": None}
     total = {"accepted": 0, "rejected": 0, "duplicates": 0}
+    errors: list[dict[str, str]] = []
     with Api(timeout_s=60) as api:
         while True:
             answer = api.call("POST", f"{REJECTED}/reingest", body=body)
             total = {name: number + answer[name] for name, number in total.items()}
+            errors += answer.get("errors", [])  # a service of before has none
             body["cursor"] = answer["next_cursor"]
             if body["cursor"] is None:
                 break
-    print_json(total) if as_json else print_fields(total)
+    if as_json:
+        print_json({**total, "errors": errors[:ERRORS_SHOWN]})
+        return
+    print_fields(total)
+    for one in errors[:ERRORS_SHOWN]:
+        typer.echo(f"{one['id']}: {one['error']}", err=True)

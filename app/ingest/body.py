@@ -36,6 +36,11 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 class BodyTooLarge(DecodeError):
     """The body is over a limit; answered with 413. Sending it again cannot help."""
 
+    def __init__(self, text: str, came: bytes = b"") -> None:
+        """`came`: the first piece of a body that was not read to its end."""
+        super().__init__(text)
+        self.came = came
+
 
 async def read_body(request: Request, limit: int, took: Callable[[int], None]) -> bytes:
     """The body as it came over the wire; `took` hears the size of each piece as it arrives.
@@ -50,7 +55,7 @@ async def read_body(request: Request, limit: int, took: Callable[[int], None]) -
     async for piece in request.stream():
         size += len(piece)
         if size > limit:
-            raise BodyTooLarge(f"the body has more than {limit} bytes")
+            raise BodyTooLarge(f"the body has more than {limit} bytes", pieces[0] if pieces else piece)
         took(len(piece))
         pieces.append(piece)
     return b"".join(pieces)

@@ -37,6 +37,11 @@ _TEXT_FIELDS = tuple(
 )  # fmt: skip
 
 
+RECORD, HEC_EVENT, ELEMENT, BODY = "record", "hec_event", "element", "body"
+"""What it is that was set aside. A record can be decoded by itself, an event of Splunk's collector by its own reader; a
+broken element of an envelope and the beginning of a body that was refused as a whole can only be looked at."""
+
+
 class Rejected(msgspec.Struct, frozen=True, gc=False):
     """A record that was set aside."""
 
@@ -45,6 +50,8 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     reason: str
     """What is wrong with it; shows nothing of it."""
     record: bytes
+    form: str = RECORD
+    """RECORD, HEC_EVENT, ELEMENT or BODY."""
 
 
 @dataclass(slots=True)

@@ -19,10 +19,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from app.auth import Caller, Role, authenticate, offered_by
+from app.ingest.beginning import beginning_of
 from app.ingest.body import WIRE_LIMIT_BYTES, BodyTooLarge, read_body
 from app.ingest.decode import Decoded
 from app.ingest.gate import Gate, Overloaded, Slot
 from app.ingest.incoming import INLINE_BYTES, Unpacked, unpack, unpack_quickly
+from app.ingest.refused import Refused
 from app.ingest.shippers.shipper import Forbidden, Head, Outcome, Refusal, Shipper
 from app.problems import RETRY_AFTER_S, ProblemError
 from detectors.errors import DecodeError, StorageError
@@ -51,29 +53,11 @@ RETRY_HEADERS = {"Retry-After": str(RETRY_AFTER_S)}
 """For an answer that says "try again"."""
 
 _INGEST = (Role.INGEST,)
-_REASONS = {
-    Refusal.ANONYMOUS: "unauthorized", Refusal.UNKNOWN_CALLER: "unauthorized", Refusal.WRONG_ROLE: "unauthorized",
-    Refusal.FORBIDDEN: "unauthorized", Refusal.TOO_LARGE: "too_large", Refusal.UNDECODABLE: "undecodable",
-    Refusal.TRY_AGAIN: "overloaded",
-}  # fmt: skip
-"""The metric's word for each refusal."""
-
 _BUSY = "More is under way than this process can take on; nothing was counted; send it again."
 _AWAY = "Storage does not answer; nothing was counted; send it again."
 _LATE = "The body is still being counted; send it again to hear what came of it. It is not counted twice."
 
 log = structlog.get_logger(__name__)
-
-
-class Refused(Exception):
-    """The request is not taken."""
-
-    def __init__(self, refusal: Refusal, detail: str, reason: str | None = "") -> None:
-        """`reason`: the metric's word for it, where it is not the refusal's own; None where it is counted already."""
-        super().__init__(detail)
-        self.refusal = refusal
-        self.detail = detail
-        self.reason = _REASONS[refusal] if reason == "" else reason
 
 
 async def take(request: Request, shipper: Shipper) -> Response:
@@ -100,8 +84,9 @@ async def answer(
             intake.world.metrics.events_rejected.labels(refused.reason).inc()
         if caller is not None:
             is_ours = refused.refusal is Refusal.TRY_AGAIN
+            sent = b"" if is_ours or not refused.sent else beginning_of(refused.sent, head)
             intake.world.sources.note_refused(
-                caller.token_id, shipper.name, refused.detail, head.received_ms, is_ours=is_ours
+                caller.token_id, shipper.name, refused.detail, head.received_ms, is_ours=is_ours, sent=sent
             )
         return shipper.refuse(refused.refusal, refused.detail, head)
     except ClientDisconnect:
@@ -160,11 +145,12 @@ class Intake:
         """Read, decode and count one body. Raises: Refused, ClientDisconnect."""
         slot = Slot(self.gate)
         begun = time.perf_counter()
-        is_handed_over = False
+        is_handed_over, data = False, b""
         try:
             with self.refusals():
                 shipper.check(head)
-                work = Work(caller, shipper, head, await _arrival(request, slot))
+                data = await _arrival(request, slot)
+                work = Work(caller, shipper, head, data)
                 slot.queue(len(work.data), is_small=len(work.data) <= INLINE_BYTES * shipper.wordiness)
                 unpacked = unpack_quickly(shipper, caller.token_id, work.data, head)
                 if unpacked is not None:
@@ -175,6 +161,9 @@ class Intake:
                 slot.queue(len(work.data), is_small=False)
             is_handed_over = True
             return await self._in_time(work, slot)
+        except Refused as refused:
+            refused.sent = refused.sent or data
+            raise
         finally:
             if not is_handed_over:
                 slot.release()
@@ -317,7 +306,7 @@ class Intake:
         try:
             yield
         except BodyTooLarge as error:
-            raise Refused(Refusal.TOO_LARGE, str(error)) from error
+            raise Refused(Refusal.TOO_LARGE, str(error), sent=error.came) from error
         except Forbidden as error:
             raise Refused(Refusal.FORBIDDEN, str(error)) from error
         except DecodeError as error:

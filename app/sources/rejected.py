@@ -1,4 +1,7 @@
-"""Records that could not be decoded, kept for a day: without their credentials, cut, and not too many."""
+"""What could not be decoded, kept for a day: without its credentials, cut, and not too many.
+
+Mostly records; also broken elements of a protocol's envelope, and the beginnings of bodies that were refused whole.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -7,6 +10,7 @@ from typing import Any
 import msgspec
 
 from actions.storage import DAY_MS, Client, cursor_of, member_of, storage_errors, text_of
+from app.ingest.decode import RECORD
 from app.sources.keys import load_script, rejected_key
 from app.sources.tally import reason_of
 
@@ -38,6 +42,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     format_name: str | None = None
     """The line format that its sender named; None: JSON."""
+    form: str = RECORD
+    """What it is. See `app.ingest.decode.RECORD`."""
     record: str
     """Each credential is masked; bytes that are not UTF-8 stand as `\\xNN`."""
     is_cut: bool = False

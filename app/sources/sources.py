@@ -6,6 +6,7 @@ themselves were counted before their request was answered.
 
 import asyncio
 import itertools
+import re
 import secrets
 import time
 from collections import deque
@@ -15,7 +16,7 @@ import msgspec
 import structlog
 
 from app.health_check import wait_for_stop
-from app.ingest.decode import Decoded
+from app.ingest.decode import BODY, RECORD, Decoded, Rejected
 from app.metrics import Metrics
 from app.sources.rejected import LONGEST_BYTES, PER_SOURCE, Kept, RejectedRecords, id_of
 from app.sources.store import SourceStore
@@ -30,6 +31,9 @@ BUDGET_S = 0.02
 """How long that may take: an ordinary record costs 40 microseconds at most, one made of what looks like keys 5 ms."""
 WAITING_BYTES = 8 * 1024 * 1024
 """Rejected records that wait in this process, at most. A further one is not kept."""
+
+_LONG_WORD = re.compile(r"[A-Za-z0-9+/_=-]{100,}")
+"""As base64 is, and hardly anything that people read."""
 
 MARGIN_BYTES = LONGEST_MATCH
 """Looked at behind the cut, so that a credential which it would halve is found whole."""
@@ -49,6 +53,7 @@ class Waiting(msgspec.Struct, frozen=True, gc=False):
     record: bytes
     """Cut already, a little behind where it will be."""
     is_cut: bool
+    form: str = RECORD
 
 
 class Sources:
@@ -76,6 +81,8 @@ class Sources:
         self._process = secrets.token_hex(4)
         self._numbers = itertools.count()
         self._is_failing = False
+        self._last_refused: dict[str, Rejected] = {}
+        """Of each source the last body that was refused as a whole, at its beginning."""
 
     def note(
         self,
@@ -100,13 +107,27 @@ class Sources:
         self._no_client_ip.inc(tally.counts["no_client_ip"] - before[0])
         self._no_status.inc(tally.counts["no_status"] - before[1])
         for one in decoded.rejected[-PER_SOURCE:]:
-            self._wait(f"{source}/{kind}", received_ms, one.index, one.reason, format_name, one.record)
+            self._wait(f"{source}/{kind}", received_ms, one, format_name)
 
     def note_refused(
-        self, source: str, kind: str, reason: str, received_ms: int, *, is_ours: bool = False
+        self,
+        source: str,
+        kind: str,
+        reason: str,
+        received_ms: int,
+        *,
+        is_ours: bool = False,
+        sent: bytes = b"",
     ) -> None:
-        """A whole body was refused. `is_ours`: for want of storage or room, and not for what it is."""
+        """A whole body was refused. `is_ours`: for want of storage or room, and not for what it is.
+
+        `sent`: its beginning. The same again, from a sender that does not give up, is not kept again.
+        """
         self._tally(source, kind, received_ms).note_refused(reason, received_ms, is_ours=is_ours)
+        name, refused = f"{source}/{kind}", Rejected(0, reason, sent, BODY)
+        if sent and self._last_refused.get(name) != refused:
+            self._last_refused[name] = refused
+            self._wait(name, received_ms, refused, None)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tells Redis every second, and once more at the end; while Redis is away the sums wait."""
@@ -170,32 +191,34 @@ class Sources:
         tally.note_time(received_ms)
         return tally
 
-    def _wait(
-        self,
-        source: str,
-        received_ms: int,
-        index: int,
-        reason: str,
-        format_name: str | None,
-        record: bytes,
-    ) -> None:
-        piece = record[: LONGEST_BYTES + MARGIN_BYTES]
+    def _wait(self, source: str, received_ms: int, refused: Rejected, format_name: str | None) -> None:
+        piece = refused.record[: LONGEST_BYTES + MARGIN_BYTES]
         if self._waiting_bytes + len(piece) > WAITING_BYTES:
             self._metrics.records_kept.labels("dropped").inc()
             return
         number = f"{next(self._numbers) & 0xFFFFFFFF:08x}{self._process}"
         one = Waiting(
-            *(id_of(source, received_ms, number), source, received_ms, index, reason, format_name, piece),
-            is_cut=len(record) > LONGEST_BYTES,
+            *(id_of(source, received_ms, number), source, received_ms, refused.index, refused.reason),
+            *(format_name, piece),
+            is_cut=len(refused.record) > LONGEST_BYTES,
+            form=refused.form,
         )
         self._waiting.append(one)
         self._waiting_bytes += len(piece)
 
 
 def kept_of(waiting: Waiting, finder: SecretFinder) -> Kept:
-    """A record as it may be kept: each credential masked, bytes that are not UTF-8 as `\\xNN`."""
+    """A record as it may be kept: each credential masked, bytes that are not UTF-8 as `\\xNN`.
+
+    Masks are shorter than what they stand for, so that the end of the piece, where a credential may be halved, would
+    come in front of the cut: it is left out. In what is no record, so are long words: base64 hides what is in it.
+    """
     text = waiting.record.decode("utf-8", "backslashreplace")
     masked = finder.redact(text) or ""
+    if len(waiting.record) >= LONGEST_BYTES + MARGIN_BYTES:
+        masked = masked[:-MARGIN_BYTES]
+    if waiting.form != RECORD:
+        masked = _LONG_WORD.sub(_left_out, masked)
     return Kept(
         id=waiting.id,
         source=waiting.source,
@@ -203,7 +226,12 @@ def kept_of(waiting: Waiting, finder: SecretFinder) -> Kept:
         index=waiting.index,
         reason=waiting.reason,
         format_name=waiting.format_name,
+        form=waiting.form,
         record=masked[:LONGEST_BYTES],
         is_cut=waiting.is_cut,
         is_masked=masked != text,
     )
+
+
+def _left_out(word: re.Match[str]) -> str:
+    return f"[{len(word[0])} characters]"

@@ -83,14 +83,21 @@ def test_records_cannot_control_the_terminal(service: Service) -> None:
 
 
 def test_reingest_goes_on_until_there_is_no_more(service: Service) -> None:
-    page = {"accepted": 2, "rejected": 1, "duplicates": 0}
+    page = {"accepted": 2, "rejected": 1, "duplicates": 0, "errors": [{"id": "a", "error": "it was cut"}]}
     service.answers = [{**page, "next_cursor": "c"}, {**page, "next_cursor": None}]
     assert json.loads(run("rejected", "reingest", "--source", SOURCE, "--json")) == {
         "accepted": 4,
         "rejected": 2,
         "duplicates": 0,
+        "errors": [{"id": "a", "error": "it was cut"}] * 2,
     }
     assert [body["cursor"] for _, body in service.asked] == [None, "c"]
+
+
+def test_what_cannot_be_counted_is_named_with_its_reason(service: Service) -> None:
+    errors = [{"id": f"{SOURCE}:1-0a", "error": "it was cut"}]
+    service.answers = [{"accepted": 0, "rejected": 1, "duplicates": 0, "errors": errors, "next_cursor": None}]
+    assert f"{SOURCE}:1-0a: it was cut" in run("rejected", "reingest")
 
 
 def test_some_may_be_named(service: Service) -> None:

@@ -9,11 +9,13 @@ import httpx
 import pytest
 import zstandard
 from fastapi import FastAPI
+from redis.asyncio import Redis
 from remembering import Engine
 
 from app.auth import TokenTable
 from app.ingest import body as body_module
 from app.ingest import routes, taking
+from app.ingest.beginning import SHOWN_BYTES
 from app.ingest.decode import Decoded
 from app.ingest.formats.registry import NAMES
 from app.ingest.gate import Gate, Slot
@@ -35,7 +37,7 @@ class Noted:
 
     def __init__(self) -> None:
         self.batches: list[tuple[str, int, int, bool, str | None]] = []
-        self.refused: list[tuple[str, str, bool]] = []
+        self.refused: list[tuple[str, str, bool, bytes]] = []
 
     def note(
         self,
@@ -51,10 +53,17 @@ class Noted:
         self.batches.append((kind, len(decoded.events), len(decoded.rejected), duplicate, format_name))
 
     def note_refused(
-        self, source: str, kind: str, reason: str, received_ms: int, *, is_ours: bool = False
+        self,
+        source: str,
+        kind: str,
+        reason: str,
+        received_ms: int,
+        *,
+        is_ours: bool = False,
+        sent: bytes = b"",
     ) -> None:
         assert (source.startswith("tok_"), received_ms) == (True, NOW)
-        self.refused.append((kind, reason, is_ours))
+        self.refused.append((kind, reason, is_ours, sent))
 
 
 @pytest.fixture
@@ -332,7 +341,49 @@ async def test_the_source_is_told_what_became_of_each_body(
     await client.post("/v1/events", content=b"x", headers={"Content-Encoding": "br"})
     engine.is_away = True
     await client.post("/v1/events", content=TWO)
-    assert [(kind, is_ours) for kind, _, is_ours in noted.refused] == [("events", False), ("events", True)]
+    assert [(kind, is_ours, sent) for kind, _, is_ours, sent in noted.refused] == [
+        ("events", False, b"x"),
+        ("events", True, b""),
+    ]
+
+
+REFUSED_WHOLE = {
+    "no JSON": ("/loki/api/v1/push", {"Content-Type": "application/json"}, b'{"streams":', b'{"streams":'),
+    "no push": ("/loki/api/v1/push", {"Content-Type": "application/json"}, b'{"a":1}', b'{"a":1}'),
+    "no bulk": ("/_bulk", {}, b'{"message":"x"}\n', b'{"message":"x"}\n'),
+    "no delivery": ("/v1/firehose", {}, b"hello", b"hello"),
+    "protobuf": (
+        "/v1/logs",
+        {"Content-Type": "application/x-protobuf"},
+        b"\x0a\xff\xff\x01\x02\x03",
+        b"(6 bytes that are no text, content-type: application/x-protobuf)",
+    ),
+    "gzip that is cut short": ("/v1/events", {}, gzip.compress(TWO * 50)[:-9], TWO * 50),
+    "too large": ("/v1/events", {}, gzip.compress(b"a" * (65 << 20)), b"a" * SHOWN_BYTES),
+    "no journal": ("/upload", {}, b'{"MESSAGE":"x"}\n', b'{"MESSAGE":"x"}\n'),
+}
+
+
+@pytest.mark.parametrize(("path", "headers", "body", "kept"), REFUSED_WHOLE.values(), ids=REFUSED_WHOLE)
+async def test_of_a_body_that_is_refused_as_a_whole_the_beginning_is_noted(
+    client: httpx.AsyncClient,
+    app: FastAPI,
+    redis: Redis,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    kept: bytes,
+) -> None:
+    app.state.world.redis = redis
+    assert (await client.post(path, content=body, headers=headers)).status_code in (400, 413, 422)
+    [(_, _, is_ours, sent)] = app.state.world.sources.refused
+    assert (is_ours, sent) == (False, kept)
+
+
+async def test_nothing_is_noted_of_who_has_no_token(client: httpx.AsyncClient, app: FastAPI) -> None:
+    answer = await client.post("/v1/events", content=b"secret", headers={"Authorization": "Bearer wrong"})
+    assert answer.status_code == 401
+    assert app.state.world.sources.refused == []
 
 
 async def test_a_mistyped_path_is_told_the_right_ones(client: httpx.AsyncClient) -> None:

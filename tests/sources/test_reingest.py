@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from tending import EVENTS, HOUR, MINUTE, NOON, RAW, SECOND, Tending, finder
 from test_rejected import refused
 
-from app.ingest.decode import Decoded, Rejected
+from app.ingest.decode import BODY, ELEMENT, HEC_EVENT, RECORD, Decoded, Rejected
 from app.sources.keys import day_of
 from app.sources.reingest import Reingest, Reingested, decode_again
 from app.sources.rejected import Kept, id_of
@@ -22,10 +22,18 @@ from detectors.event import Batch
 from detectors.windows import Windows
 
 IP = "203.0.113.9"
+EVENT = '{"client_ip":"203.0.113.9","status":401}'
 LINE = b'203.0.113.9 - - [18/Nov/2026:11:%02d:00 +0000] "GET /login HTTP/1.1" 401 1'  # a format that was unknown before
 
 
-def kept(record: str, *, format_name: str | None = None, is_cut: bool = False, at: int = NOON) -> Kept:
+def kept(
+    record: str,
+    *,
+    format_name: str | None = None,
+    is_cut: bool = False,
+    at: int = NOON,
+    form: str = RECORD,
+) -> Kept:
     return Kept(
         id=id_of(EVENTS, at, "0a"),
         source=EVENTS,
@@ -33,6 +41,7 @@ def kept(record: str, *, format_name: str | None = None, is_cut: bool = False, a
         index=0,
         reason="not JSON",
         format_name=format_name,
+        form=form,
         record=record,
         is_cut=is_cut,
     )
@@ -143,6 +152,40 @@ async def test_an_interrupted_call_is_completed_by_the_next(
 def test_what_cannot_be_decoded_is_no_event(one: Kept):
     found = decode_again(one)
     assert found.rejected or not found.events
+
+
+REFUSED = {
+    "cut": (kept(EVENT, is_cut=True), "only its first 8192 bytes"),
+    "element": (kept(EVENT, form=ELEMENT), "a broken part of its protocol's envelope"),
+    "body": (kept(EVENT, form=BODY), "the beginning of a body that was refused as a whole"),
+    "broken": (kept('{"a":'), "broken JSON"),
+    "unknown format": (kept("x", format_name="of yesterday"), "unknown format"),
+    "blank": (kept(" ", format_name="combined"), "there is no event in it"),
+}
+
+
+@pytest.mark.parametrize(("one", "why"), REFUSED.values(), ids=REFUSED)
+async def test_what_cannot_be_counted_stays_and_it_is_said_why(
+    tending: Tending, reingest: Reingest, one: Kept, why: str
+):
+    await tending.rejected.keep(EVENTS, [one])
+    found = await reingest.run([one])
+    assert (found.accepted, found.rejected) == (0, 1)
+    [(item_id, error)] = found.errors
+    assert item_id == one.id and why in error
+    assert await all_of(tending) == [one]
+
+
+async def test_the_first_twenty_are_named(tending: Tending, reingest: Reingest):
+    found = await reingest.run([kept("x", at=NOON + n) for n in range(60)])
+    assert (found.rejected, len(found.errors)) == (60, 20)
+
+
+def test_an_event_of_splunks_is_read_with_its_envelope():
+    """What was broken when it came, and is not any more."""
+    record = '{"time":1795000000.5,"host":"web-1","event":{"client_ip":"203.0.113.9","status":401}}'
+    [event] = decode_again(kept(record, form=HEC_EVENT)).events
+    assert (event.client_ip, event.status, event.host, event.timestamp) == (IP, 401, "web-1", 1795000000.5)
 
 
 def test_a_time_without_a_year_is_taken_for_that_of_its_receipt():

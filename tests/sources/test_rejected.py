@@ -1,12 +1,13 @@
 """Rejected records: kept without credentials, bounded, shown newest first."""
 
 import asyncio
+import base64
 
 import pytest
 from redis.asyncio import Redis
 from tending import DAY, EVENTS, NOON, RAW, SECOND, TOKEN, Tending, finder
 
-from app.ingest.decode import Decoded, Rejected
+from app.ingest.decode import BODY, ELEMENT, HEC_EVENT, Decoded, Rejected
 from app.sources import rejected as rejected_module
 from app.sources.keys import rejected_key
 from app.sources.rejected import LONGEST_BYTES, Kept, id_of, is_id
@@ -66,7 +67,46 @@ def test_a_credential_across_the_cut_is_masked_whole():
     record = b" " * (LONGEST_BYTES - 20) + KEY.encode() + b" " * MARGIN_BYTES
     found = kept_of(waiting(record[: LONGEST_BYTES + MARGIN_BYTES], is_cut=True), finder())
     assert KEY[:12] not in found.record
-    assert (len(found.record), found.is_cut, found.is_masked) == (LONGEST_BYTES, True, True)
+    assert (found.is_cut, found.is_masked) == (True, True)
+    assert LONGEST_BYTES - len(KEY) < len(found.record) <= LONGEST_BYTES
+
+
+def test_masks_do_not_bring_a_halved_credential_in_front_of_the_cut():
+    """What is looked at behind the cut would slide in front of it, as masks are shorter than what they stand for."""
+    pem = (
+        b"-----BEGIN PRIVATE KEY-----\n"
+        + b"MIIEvQIBADANBgkqhkiG9w0B\n" * 140
+        + b"-----END PRIVATE KEY-----\n"
+    )
+    record = (pem * 4)[: LONGEST_BYTES + MARGIN_BYTES]
+    found = kept_of(waiting(record, is_cut=True), finder())
+    assert "MIIEvQIBADANBgkqhkiG9w0B" not in found.record and found.is_masked
+
+
+@pytest.mark.parametrize("form", [HEC_EVENT, ELEMENT, BODY])
+async def test_base64_is_left_out_of_what_is_no_record(tending: Tending, form: str):
+    hidden = base64.b64encode(f'{{"authorization":"{KEY}","n":"{"x" * 60}"}}'.encode())
+    rejected = Rejected(0, "not JSON", b'{"data":"' + hidden + b'"', form)
+    await tending.send(Decoded([], [], [rejected]))
+    [found] = (await tending.rejected.page())[0]
+    assert (found.record, found.form) == (f'{{"data":"[{len(hidden)} characters]"', form)
+
+
+async def test_of_a_refused_body_the_beginning_is_kept_once(tending: Tending):
+    def refuse(sent: bytes, kind: str = "events", *, is_ours: bool = False) -> None:
+        tending.sources.note_refused(TOKEN, kind, "no JSON", tending.ms, is_ours=is_ours, sent=sent)
+
+    for sent in (b"a", b"a", b"b " * 10_000, b"b " * 10_000, b"", b"a"):
+        refuse(sent)
+    refuse(b"a", "raw")
+    await tending.sources.flush()
+    found = (await tending.rejected.page(source=EVENTS))[0]
+    assert [(one.record[:1], one.form, one.is_cut) for one in found] == [
+        ("a", BODY, False),
+        ("b", BODY, True),
+        ("a", BODY, False),
+    ]
+    assert await records(tending, source=RAW) == ["a"]
 
 
 @pytest.mark.parametrize(

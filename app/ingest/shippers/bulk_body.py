@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from app.ingest.decode import Decoded, Rejected, decode_records
+from app.ingest.decode import ELEMENT, Decoded, Rejected, decode_records
 from app.ingest.framing import lines_of
 from detectors.errors import DecodeError
 
@@ -66,6 +66,10 @@ class Actions(NamedTuple):
     failures: dict[int, str]
 
 
+Failure = tuple[str, bytes]
+"""Why an action failed, and its line."""
+
+
 def read_bulk(body: bytes, received_ms: int) -> tuple[Decoded, Actions]:
     """The events of the documents, and what became of each action.
 
@@ -83,7 +87,7 @@ def read_bulk(body: bytes, received_ms: int) -> tuple[Decoded, Actions]:
         actions, documents, places, failures = _walk(lines)
         decoded = decode_records(documents, received_ms, are_lines=False)
         rejected = [msgspec.structs.replace(one, index=places[one.index]) for one in decoded.rejected]
-        rejected += [Rejected(place, reason, b"") for place, reason in failures.items()]
+        rejected += [Rejected(place, reason, line, ELEMENT) for place, (reason, line) in failures.items()]
         decoded.rejected = sorted(rejected, key=attrgetter("index"))
     return decoded, Actions(actions, {one.index: one.reason for one in decoded.rejected})
 
@@ -113,22 +117,22 @@ def _in_pairs(lines: list[bytes]) -> list[Action] | None:
     return [action for action in actions if action is not None]
 
 
-def _walk(lines: list[bytes]) -> tuple[list[Action], list[bytes], list[int], dict[int, str]]:
-    """The actions, the documents, the place of each document's action, and what is wrong with others."""
+def _walk(lines: list[bytes]) -> tuple[list[Action], list[bytes], list[int], dict[int, Failure]]:
+    """The actions, the documents, the place of each document's action, and what is wrong with other lines."""
     actions: list[Action] = []
     documents: list[bytes] = []
     places: list[int] = []
-    failures: dict[int, str] = {}
+    failures: dict[int, Failure] = {}
     rest = iter(lines)
     for line in rest:
         place, action = len(actions), read_action(line)
         actions.append(action or _UNKNOWN)
         if action is None:
-            failures[place] = NO_ACTION
+            failures[place] = (NO_ACTION, line)
         elif action.has_document:
             document = next(rest, None)
             if document is None:
-                failures[place] = NO_DOCUMENT
+                failures[place] = (NO_DOCUMENT, line)
                 break
             documents.append(_updated(document) if action.name == "update" else document)
             places.append(place)

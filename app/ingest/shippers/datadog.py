@@ -14,8 +14,9 @@ from starlette.responses import Response
 
 from app.ingest.decode import Decoded, decode_records
 from app.ingest.framing import frame
+from app.ingest.refused import Refused
 from app.ingest.shippers.shipper import Head, Outcome, Refusal, Shipper
-from app.ingest.taking import RETRY_HEADERS, Refused, identify, take
+from app.ingest.taking import RETRY_HEADERS, identify, take
 from detectors.event import Event
 
 _STATUSES = {

@@ -19,9 +19,10 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.ingest.refused import Refused
 from app.ingest.shippers.elasticsearch import BULK, PREFIXES, answer
 from app.ingest.shippers.shipper import Head
-from app.ingest.taking import Refused, identify
+from app.ingest.taking import identify
 
 VERSION = "9.99.0"
 """Beats refuse an Elasticsearch that is older than they are."""

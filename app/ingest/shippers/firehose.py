@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.ingest.body import BODY_LIMIT_BYTES, GZIP_MAGIC, BodyTooLarge, decompress
-from app.ingest.decode import Decoded, Rejected, decode_records
+from app.ingest.decode import ELEMENT, Decoded, Rejected, decode_records
 from app.ingest.framing import RECORDS_LIMIT, frame
 from app.ingest.lenient_json import loads
 from app.ingest.shippers.shipper import Head, Outcome, Refusal, Shipper
@@ -131,10 +131,10 @@ def _lines(delivery: _Delivery, spoilt: list[Rejected]) -> Iterator[tuple[bytes,
         except BodyTooLarge:
             raise
         except DecodeError as error:
-            spoilt.append(Rejected(place, str(error), _as_it_came(record)))
+            spoilt.append(Rejected(place, str(error), _as_it_came(record), ELEMENT))
             continue
         except ValueError:
-            spoilt.append(Rejected(place, _NOT_BASE64, _as_it_came(record)))
+            spoilt.append(Rejected(place, _NOT_BASE64, _as_it_came(record), ELEMENT))
             continue
         for line in frame(data).records:
             yield from _unwrapped(line)

@@ -51,6 +51,10 @@ class EntryReader:
         """Bytes in memory that are no whole entry yet."""
         return len(self._buffer)
 
+    def beginning(self, size: int) -> bytes:
+        """The first bytes of these."""
+        return bytes(self._buffer[:size])
+
     @property
     def is_within(self) -> bool:
         """Whether the stream would end within an entry."""

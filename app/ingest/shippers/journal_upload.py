@@ -21,8 +21,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 
 from app.auth import CHALLENGE, Caller
+from app.ingest.beginning import SHOWN_BYTES
 from app.ingest.decode import Decoded
 from app.ingest.gate import Slot
+from app.ingest.refused import Refused
 from app.ingest.shippers.journal_compression import Stream
 from app.ingest.shippers.journal_entries import Entry, EntryReader, read_entry
 from app.ingest.shippers.journal_positions import Journal, Position, Positions, place_of
@@ -71,7 +73,13 @@ async def post_upload(request: Request) -> Response:
 
     async def upload(intake: Intake, head: Head, caller: Caller) -> Response:
         with intake.refusals():
-            accepted = await Upload(intake, request, caller, head).run()
+            this = Upload(intake, request, caller, head)
+        try:
+            with intake.refusals():
+                accepted = await this.run()
+        except Refused as refused:
+            refused.sent = this.latest
+            raise
         return JOURNAL_UPLOAD.success(Outcome(accepted, []), head)
 
     return await answer(request, JOURNAL_UPLOAD, upload)
@@ -96,12 +104,19 @@ class Upload:
         self._journals: dict[str, Journal] = {}
         self._positions = Positions(intake.world.redis, caller.token_id)
         self._accepted = 0
+        self._piece = b""
+
+    @property
+    def latest(self) -> bytes:
+        """The beginning of what is no whole entry yet, else of what came last."""
+        return self._reader.beginning(SHOWN_BYTES) or self._piece[:SHOWN_BYTES]
 
     async def run(self) -> int:
         """How many entries it had, once it has ended. Raises: whatever keeps one from being counted."""
         try:
             async with aclosing(self._pieces()) as pieces:
                 async for piece in pieces:
+                    self._piece = piece or self._piece
                     for part in self._stream.feed(piece):
                         self._take(part)
                         if self._is_enough():

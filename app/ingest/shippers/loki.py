@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from app.auth import CHALLENGE
 from app.health import readyz
 from app.ingest.body import BODY_LIMIT_BYTES, BodyTooLarge, decompress, unsnappy
-from app.ingest.decode import Decoded, Rejected
+from app.ingest.decode import ELEMENT, RECORD, Decoded, Rejected
 from app.ingest.enclosed import EnclosedReader, Surroundings, surroundings_of, surroundings_of_labels
 from app.ingest.framing import RECORDS_LIMIT
 from app.ingest.lenient_json import dumps
@@ -97,10 +97,10 @@ class _Reading:
             (labels, b""), surroundings_of_labels(stream.labels)
         )
         events, records, read = self.decoded.events, self.decoded.records, self._reader.read
-        for timestamp, line, metadata in stream.entries:
+        for timestamp, line, metadata, broken in stream.entries:
             self._see()
             if line is None:
-                self._reject("not an entry of a timestamp and a line")
+                self._reject("not an entry of a timestamp and a line", broken, ELEMENT)
                 continue
             inner, record = around, line
             if metadata:
@@ -126,8 +126,8 @@ class _Reading:
         if self._seen > RECORDS_LIMIT:
             raise BodyTooLarge(f"the body has more than {RECORDS_LIMIT} streams and entries")
 
-    def _reject(self, reason: str, record: bytes = b"") -> None:
-        self.decoded.rejected.append(Rejected(self._index, reason, record))
+    def _reject(self, reason: str, record: bytes, form: str = RECORD) -> None:
+        self.decoded.rejected.append(Rejected(self._index, reason, record, form))
         self._index += 1
 
     def _learn(self, key: tuple[bytes, bytes], around: Surroundings) -> Surroundings:

@@ -59,9 +59,11 @@ class Entry(NamedTuple):
     line: bytes | None
     """None where it is no entry."""
     metadata: dict[str, Any] | None
+    broken: bytes = b""
+    """What stands in the place of an entry."""
 
 
-_NO_ENTRY, _BLANK = Entry(None, None, None), Entry(None, b"", None)
+_BLANK = Entry(None, b"", None)
 
 
 class Stream(NamedTuple):
@@ -115,7 +117,7 @@ def json_streams(body: bytes) -> Iterator[Stream]:
 
 def _json_stream(stream: Any) -> Stream:
     if type(stream) is not dict:
-        return Stream({}, iter((_NO_ENTRY,)))
+        return Stream({}, iter((_no_entry(stream),)))
     labels = stream.get("stream", stream.get("labels"))
     if type(labels) is str:
         labels = parse_labels(labels)
@@ -133,7 +135,13 @@ def _json_entries(values: Any) -> Iterator[Entry]:
             metadata = value[2] if len(value) > 2 and type(value[2]) is dict else None
         elif type(value) is dict:
             at, line = value.get("ts"), value.get("line")
-        yield Entry(_time(at), _line(line), metadata)
+        text = _line(line)
+        yield _no_entry(value) if text is None else Entry(_time(at), text, metadata)
+
+
+def _no_entry(value: Any) -> Entry:
+    """What is no entry, as its JSON."""
+    return Entry(None, None, None, dumps({"": value})[4:-1])
 
 
 def _time(at: Any) -> str | int | float | None:
@@ -158,13 +166,26 @@ def _cut_streams(body: bytes) -> Iterator[Stream]:
         raise DecodeError("`streams` is not a list")
     for stream in streams:
         if len(stream) <= AT_ONCE_BYTES:
-            yield _json_stream(loads(stream) if stream.startswith(b"{") else None)
+            yield _json_stream(loads(stream) if stream.startswith(b"{") else _value(stream))
             continue
         fields = _raw_fields(stream)
         name = "values" if "values" in fields else "entries"
-        values = _elements(fields.pop(name, None))
+        raw = fields.pop(name, None)
+        values = _elements(raw)
         found = _json_stream(loads(msgspec.json.encode(fields)))
-        yield found._replace(entries=iter((_NO_ENTRY,)) if values is None else _cut_entries(values))
+        yield found._replace(
+            entries=iter((Entry(None, None, None, bytes(raw or b"")),))
+            if values is None
+            else _cut_entries(values)
+        )
+
+
+def _value(raw: bytes) -> Any:
+    """What is no stream; its text where it is no JSON."""
+    try:
+        return loads(b'{"":' + raw + b"}")[""]
+    except DecodeError:
+        return raw.decode("utf-8", "replace")
 
 
 def _cut_entries(values: list[bytes]) -> Iterator[Entry]:

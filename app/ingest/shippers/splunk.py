@@ -27,9 +27,10 @@ from app.auth import CHALLENGE, IN_URL, LONGEST_HEADER, read_credentials
 from app.health import readyz
 from app.ingest.body import read_body
 from app.ingest.decode import Decoded
+from app.ingest.refused import Refused
 from app.ingest.shippers.shipper import Head, Outcome, Refusal, Shipper
 from app.ingest.shippers.splunk_events import BLANK, read_envelopes, read_lines
-from app.ingest.taking import RETRY_HEADERS, Refused, identify, take
+from app.ingest.taking import RETRY_HEADERS, identify, take
 from detectors.errors import DecodeError
 
 ACK_BITS = 52

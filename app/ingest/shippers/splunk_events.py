@@ -7,7 +7,7 @@ records without an envelope, and users send arrays (open-telemetry/opentelemetry
 
 import msgspec
 
-from app.ingest.decode import Decoded, Rejected
+from app.ingest.decode import HEC_EVENT, RECORD, Decoded, Rejected
 from app.ingest.enclosed import NOTHING, EnclosedReader, Surroundings, surroundings_of, telling
 from app.ingest.framing import RECORDS_LIMIT, frame, lines_of
 from app.ingest.lenient_json import dumps, loads
@@ -106,7 +106,7 @@ class _Reading:
             envelope = _envelope(record)
         except _FAILURES:
             return self._take_odd(record)
-        self._take_event(bytes(envelope.event), envelope.host, envelope.time, bytes(envelope.fields))
+        self._take_event(record, bytes(envelope.event), envelope.host, envelope.time, bytes(envelope.fields))
         return True
 
     def take_line(self, line: bytes, host: str | None, time: Time) -> None:
@@ -115,10 +115,10 @@ class _Reading:
         self._index += 1
         self._add(line, self._known.get((host, b"")) or self._around(host, b""), time, b"")
 
-    def _take_event(self, event: bytes, host: str | None, time: Time, fields: bytes) -> None:
+    def _take_event(self, envelope: bytes, event: bytes, host: str | None, time: Time, fields: bytes) -> None:
         """`event` is JSON of any type."""
         if event in _BLANK_EVENTS:
-            self._reject(BLANK)
+            self._reject(BLANK, envelope, HEC_EVENT)
             return
         if event.startswith(_DOCKER):
             event = _docker_line(event)
@@ -134,7 +134,7 @@ class _Reading:
         try:
             found = loads(record)
         except DecodeError as error:
-            self._reject(str(error))
+            self._reject(str(error), record, HEC_EVENT)
             return _is_whole(record)
         event = found.get("event")
         if "event" not in found or (type(event) is not dict and not found.keys() <= _ENVELOPE_FIELDS):
@@ -142,6 +142,7 @@ class _Reading:
             return True
         host, time, fields = found.get("host"), found.get("time"), found.get("fields")
         self._take_event(
+            record,
             dumps({"": event})[4:-1],
             host if type(host) is str else None,
             time if type(time) in (str, int, float) else None,
@@ -158,8 +159,8 @@ class _Reading:
         self.decoded.events.append(event)
         self.decoded.records.append(record + b" " + fields if fields else record)
 
-    def _reject(self, reason: str, record: bytes = b"") -> None:
-        self.decoded.rejected.append(Rejected(self._index - 1, reason, record))
+    def _reject(self, reason: str, record: bytes, form: str = RECORD) -> None:
+        self.decoded.rejected.append(Rejected(self._index - 1, reason, record, form))
 
     def _around(self, host: str | None, fields: bytes) -> Surroundings:
         """What an envelope says. Its own host goes before a field of that name."""
