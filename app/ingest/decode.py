@@ -6,6 +6,8 @@ from typing import cast
 
 import msgspec
 
+from app.ingest.container_parts import have_parts, join_parts
+from app.ingest.formats import cri, nginx_json
 from app.ingest.formats.registry import AUTO, AutoParser, is_read_by_itself, parse_lines, parser_for
 from app.ingest.framing import frame, lines_of, split_values
 from app.ingest.lenient_json import loads
@@ -23,6 +25,8 @@ LONG_TEXT = 65_536
 STRICT_MISSES = 8
 """So many records of a batch may miss the fast path by themselves before it is left."""
 
+_WRAPPING = (AUTO, cri.NAME, nginx_json.NAME)
+"""The formats that read what is wrapped in a line of a container runtime."""
 EVENTS = "events"
 """Where a format is named: JSON, as `POST /v1/events` takes it."""
 PLAIN = "event"
@@ -96,8 +100,30 @@ def decode_records(
     """The events of records that are framed already, each a JSON object or, of `are_lines`, maybe plain text.
 
     `has_long`: whether one of them may be longer than LONG_RECORD_BYTES. `around`: what the envelope of each record
-    says of it, at the same index; it fills the gaps.
+    says of it, at the same index; it fills the gaps. Lines that a container runtime has cut are joined.
     """
+    decoded = _decode_records(records, received_ms, are_lines, has_long, around)
+    if decoded.read_as == PLAIN or not have_parts(decoded.events, decoded.records):
+        return decoded
+    joined, places = join_parts(records)
+    if around is not None:
+        around = [around[place] for place in places]
+    return _in_places(_decode_records(joined, received_ms, are_lines, True, around), places)
+
+
+def _in_places(decoded: Decoded, places: Sequence[int]) -> Decoded:
+    """The same, where what was set aside stood among the records before their parts were joined."""
+    decoded.rejected = [msgspec.structs.replace(one, index=places[one.index]) for one in decoded.rejected]
+    return decoded
+
+
+def _decode_records(
+    records: Sequence[bytes],
+    received_ms: int,
+    are_lines: bool,
+    has_long: bool,
+    around: Sequence[Event | None] | None,
+) -> Decoded:
     decoded = Decoded()
     events = decoded.events
     slow = _SlowPath(decoded, received_ms, are_lines)
@@ -151,7 +177,16 @@ def decode_lines(body: bytes, format_name: str, received_ms: int) -> Decoded:
     Raises: DecodeError for an unknown format, BodyTooLarge over 1,000,000 lines.
     """
     records = lines_of(body.removeprefix(b"\xef\xbb\xbf"))
-    if len(body) > LONG_RECORD_BYTES and max(map(len, records), default=0) > LONG_RECORD_BYTES:
+    has_long = len(body) > LONG_RECORD_BYTES
+    decoded = _decode_lines(records, format_name, received_ms, has_long)
+    if format_name not in _WRAPPING or not have_parts(decoded.events, decoded.records):
+        return decoded
+    joined, places = join_parts(records)
+    return _in_places(_decode_lines(joined, format_name, received_ms, True), places)
+
+
+def _decode_lines(records: list[bytes], format_name: str, received_ms: int, has_long: bool) -> Decoded:
+    if has_long and max(map(len, records), default=0) > LONG_RECORD_BYTES:
         return _decode_long_lines(records, format_name, received_ms)
     events = parse_lines(format_name, records, received_ms)
     read_as = format_name if is_read_by_itself(format_name) else ""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from app.ingest.container_parts import PART_BYTES, goes_on, is_full
 from app.ingest.decode import (
     LONG_RECORD_BYTES,
     OWN_NAMES,
@@ -106,6 +107,8 @@ class EnclosedReader:
         self._received_ms = received_ms
         self._read = 0
         self._misses = 0
+        self.has_parts = False
+        """Whether a record may be a part of a line that a container runtime has cut."""
 
     def read(self, record: bytes, around: Surroundings, timestamp: str | float | None) -> Event:
         """The event of a record that is not blank. Its own time goes before the envelope's.
@@ -116,6 +119,9 @@ class EnclosedReader:
         if size > RECORD_LIMIT_BYTES:
             raise DecodeError(TOO_LONG)
         event = self._event(record, around)
+        is_odd = event.client_ip is None or size >= PART_BYTES
+        if is_odd and (goes_on(record) or is_full(record)):
+            self.has_parts = True
         if event.timestamp is None:
             event.timestamp = timestamp
         for name, value in around.facts:

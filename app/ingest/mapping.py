@@ -6,7 +6,7 @@ is the event; what stands around it fills the gaps.
 
 from typing import Any
 
-from app.ingest.container_log import split_container_line
+from app.ingest.container_log import is_partial_record, split_container_line
 from app.ingest.fields import read_fields
 from app.ingest.formats.catalogue import UNMARKED, find_marked, message_parser, record_format_of
 from app.ingest.formats.format import SHORTEST_LINE
@@ -35,6 +35,9 @@ def map_record(record: dict[str, Any], received_ms: int, levels: int = LEVELS) -
     if event.message is None or event.message is record.get("body"):
         # Applications log the bodies of requests as `body`: text for people, never a record of ours.
         return event
+    if levels == LEVELS and is_partial_record(record):
+        # The rest of its line is elsewhere: what stands at its end may be what a client chose to stand there.
+        return event
     return unwrap(event, received_ms, program, levels)
 
 
@@ -51,7 +54,7 @@ def unwrap(event: Event, received_ms: int, program: str | None = None, levels: i
         # The runtime knows best when that was written.
         event.timestamp, event.message = line.timestamp, line.text
         message = line.text
-        if not message:
+        if not message or line.is_partial:
             return event
     if message[0] in "{ \t" and levels > 0 and message.lstrip()[:1] == "{":
         try:

@@ -600,7 +600,7 @@ def test_a_wrapped_record_is_the_same(record: dict[str, Any], event: Event) -> N
 CLF_LINE = '203.0.113.9 - - [23/Nov/2026:10:00:03 +0000] "GET /a HTTP/1.1" 401 12 "-" "curl/8.5.0"'
 
 
-@pytest.mark.parametrize("stream", ["stdout F", "stderr F", "stdout P"])
+@pytest.mark.parametrize("stream", ["stdout F", "stderr F", "stdout F:tag:other"])
 def test_a_container_line_wraps_a_line_of_any_format(stream: str) -> None:
     event = Event("23/Nov/2026:10:00:03 +0000", "203.0.113.9", "GET", "/a", None, 401, "curl/8.5.0", bytes=12)
     assert decode_lines(f"2026-11-23T10:00:04.5Z {stream} {CLF_LINE}".encode(), "auto", NOW).events == [event]

@@ -22,6 +22,7 @@ LARGEST_VALUE_BYTES = 1024**3
 KEPT = (
     b"MESSAGE", b"SYSLOG_IDENTIFIER", b"_COMM", b"_HOSTNAME", b"__REALTIME_TIMESTAMP", b"PRIORITY", b"_PID", b"_UID",
     b"_SYSTEMD_UNIT", b"_TRANSPORT", b"CONTAINER_NAME", b"CONTAINER_ID",
+    b"CONTAINER_PARTIAL_MESSAGE", b"CONTAINER_PARTIAL_ID",
 )  # fmt: skip
 """The fields that are read or kept as evidence."""
 CURSOR = b"__CURSOR"
@@ -148,7 +149,8 @@ def read_entry(entry: Entry, received_ms: int) -> tuple[Event, bytes]:
     """What an entry says, and the entry as JSON.
 
     Fields without `_` in front are what the logging process chose to say. That it is sshd is believed of root only:
-    everybody on the machine may call himself so, and get the address blocked that he names.
+    everybody on the machine may call himself so, and get the address blocked that he names. A part of a line that
+    Docker has cut is text: the client may have chosen where it begins. Source: moby daemon/logger/journald/journald.go.
     """
     texts = {name.decode(): str(entry[name], "utf-8", "replace") for name in KEPT if name in entry}
     event = Event(host=texts.get("_HOSTNAME") or None, message=texts.get("MESSAGE"))
@@ -158,5 +160,8 @@ def read_entry(entry: Entry, received_ms: int) -> tuple[Event, bytes]:
     program = texts.get("SYSLOG_IDENTIFIER") or texts.get("_COMM")
     if "CONTAINER_NAME" in texts or "CONTAINER_ID" in texts:
         program = None  # the identifier names the container
+    is_part = "CONTAINER_PARTIAL_MESSAGE" in texts or "CONTAINER_PARTIAL_ID" in texts
     is_impostor = program is not None and program.startswith("sshd") and entry.get(b"_UID", _ROOT) != _ROOT
-    return event if is_impostor else unwrap(event, received_ms, program), msgspec.json.encode(texts)
+    return event if is_impostor or is_part else unwrap(event, received_ms, program), msgspec.json.encode(
+        texts
+    )

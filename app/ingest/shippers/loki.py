@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from app.auth import CHALLENGE
 from app.health import readyz
 from app.ingest.body import BODY_LIMIT_BYTES, BodyTooLarge, decompress, unsnappy
+from app.ingest.container_parts import join_parts
 from app.ingest.decode import ELEMENT, RECORD, Decoded, Rejected
 from app.ingest.enclosed import EnclosedReader, Surroundings, surroundings_of, surroundings_of_labels
 from app.ingest.framing import RECORDS_LIMIT
@@ -58,9 +59,15 @@ class Loki(Shipper):
             return Decoded()
         # No protobuf begins with a brace: it would be the start of a group with number 15.
         is_json = head.content_type in _JSON or body.startswith(b"{")
+        streams = json_streams if is_json else protobuf_streams
         reading = _Reading(head.received_ms)
-        for stream in json_streams(body) if is_json else protobuf_streams(body):
+        for stream in streams(body):
             reading.take(stream)
+        if not reading.has_parts:
+            return reading.decoded
+        reading = _Reading(head.received_ms)
+        for stream in streams(body):
+            reading.take(_without_parts(stream))
         return reading.decoded
 
     def success(self, outcome: Outcome, head: Head) -> Response:
@@ -77,6 +84,19 @@ class Loki(Shipper):
         return _text(_STATUSES[refusal], detail)
 
 
+def _without_parts(stream: Stream) -> Stream:
+    """The same with the lines joined that a container runtime has cut."""
+    entries = list(stream.entries)
+    if not entries:
+        return stream
+    joined, places = join_parts([entry.line or b"" for entry in entries])
+    found = [
+        entries[place] if entries[place].line is None else entries[place]._replace(line=record)
+        for place, record in zip(places, joined, strict=True)
+    ]
+    return stream._replace(entries=iter(found))
+
+
 class _Reading:
     """What one body has brought so far."""
 
@@ -86,6 +106,11 @@ class _Reading:
         self._known: dict[tuple[bytes, bytes], Surroundings] = {}
         self._index = 0
         self._seen = 0
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether a line among them may be a part of one."""
+        return self._reader.has_parts
 
     def take(self, stream: Stream) -> None:
         """Add the events of a stream. Raises: BodyTooLarge over 1,000,000 streams and entries, blank ones too."""

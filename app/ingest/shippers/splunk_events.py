@@ -5,8 +5,11 @@ glue objects together, Docker's driver puts the line into `event.line`, Fluent B
 records without an envelope, and users send arrays (open-telemetry/opentelemetry-collector-contrib #43941).
 """
 
+from collections.abc import Iterator
+
 import msgspec
 
+from app.ingest.container_parts import join_parts
 from app.ingest.decode import HEC_EVENT, RECORD, Decoded, Rejected
 from app.ingest.enclosed import NOTHING, EnclosedReader, Surroundings, surroundings_of, telling
 from app.ingest.framing import RECORDS_LIMIT, frame, lines_of
@@ -55,23 +58,60 @@ _FAILURES = (msgspec.DecodeError, ValueError, RecursionError)
 
 def read_lines(body: bytes, host: str | None, time: str | None, received_ms: int) -> Decoded:
     """The events of lines that are sent to `/raw`, with the metadata of the query. Raises: BodyTooLarge."""
+    lines = lines_of(body.removeprefix(b"\xef\xbb\xbf"))
     reading = _Reading(received_ms)
-    for line in lines_of(body.removeprefix(b"\xef\xbb\xbf")):
-        reading.take_line(line, host, time)
+    for place, line in enumerate(lines):
+        reading.take_line(place, line, host, time)
+    if reading.has_parts:
+        reading = _Reading(received_ms)
+        joined, places = join_parts(lines)
+        for place, line in zip(places, joined, strict=True):
+            reading.take_line(place, line, host, time)
     return reading.decoded
 
 
 def read_envelopes(body: bytes, received_ms: int) -> Decoded:
     """The events of a body that is sent to `/event`. Raises: BodyTooLarge."""
-    glued = _unglued(body)
-    if glued is not None:
-        reading = _Reading(received_ms)
-        if all(reading.take(record) for record in glued):
-            return reading.decoded
+    records = _unglued(body)
     reading = _Reading(received_ms)
-    for record in frame(body).records:
-        reading.take(record)
+    if records is None or not all(reading.take(place, record) for place, record in enumerate(records)):
+        records = frame(body).records
+        reading = _Reading(received_ms)
+        for place, record in enumerate(records):
+            reading.take(place, record)
+    if reading.has_parts:
+        reading = _Reading(received_ms)
+        for place, record in _envelopes_without_parts(records):
+            reading.take(place, record)
     return reading.decoded
+
+
+def _envelopes_without_parts(records: list[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The records, each with its place; lines in their events that a container runtime has cut are joined."""
+    inner, origins = [], []
+    for record in records:
+        event, origin = _inside(record)
+        inner.append(event)
+        origins.append(origin)
+    for event, place in zip(*join_parts(inner, origins), strict=True):
+        if event == inner[place]:
+            yield place, records[place]
+            continue
+        envelope = loads(records[place])
+        is_object = type(envelope.get("event")) is dict
+        envelope["event"] = loads(event) if is_object else event.decode("utf-8", "replace")
+        yield place, dumps(envelope)
+
+
+def _inside(record: bytes) -> tuple[bytes, object]:
+    """The event of an envelope as text, and what the envelope says of its origin."""
+    try:
+        envelope = _envelope(record)
+    except _FAILURES:
+        return b"", None
+    event = bytes(envelope.event)
+    origin = (envelope.host, bytes(envelope.source), bytes(envelope.fields))
+    return _as_text(event) if event.startswith(b'"') else event, origin
 
 
 def _unglued(body: bytes) -> list[bytes] | None:
@@ -97,11 +137,17 @@ class _Reading:
         self._reader = EnclosedReader(received_ms)
         self._known: dict[tuple[str | None, bytes], Surroundings] = {(None, b""): NOTHING}
         self._index = 0
+        """Of the record that is being read."""
 
-    def take(self, record: bytes) -> bool:
+    @property
+    def has_parts(self) -> bool:
+        """Whether a line among them may be a part of one."""
+        return self._reader.has_parts
+
+    def take(self, place: int, record: bytes) -> bool:
         """Add the event of one record, or set it aside; False for what is no JSON by structure."""
         self.decoded.notes = True
-        self._index += 1
+        self._index = place
         try:
             envelope = _envelope(record)
         except _FAILURES:
@@ -109,10 +155,10 @@ class _Reading:
         self._take_event(record, bytes(envelope.event), envelope.host, envelope.time, bytes(envelope.fields))
         return True
 
-    def take_line(self, line: bytes, host: str | None, time: Time) -> None:
+    def take_line(self, place: int, line: bytes, host: str | None, time: Time) -> None:
         """Add the event of a line."""
         self.decoded.notes = True
-        self._index += 1
+        self._index = place
         self._add(line, self._known.get((host, b"")) or self._around(host, b""), time, b"")
 
     def _take_event(self, envelope: bytes, event: bytes, host: str | None, time: Time, fields: bytes) -> None:
@@ -160,7 +206,7 @@ class _Reading:
         self.decoded.records.append(record + b" " + fields if fields else record)
 
     def _reject(self, reason: str, record: bytes, form: str = RECORD) -> None:
-        self.decoded.rejected.append(Rejected(self._index - 1, reason, record, form))
+        self.decoded.rejected.append(Rejected(self._index, reason, record, form))
 
     def _around(self, host: str | None, fields: bytes) -> Surroundings:
         """What an envelope says. Its own host goes before a field of that name."""
