@@ -15,6 +15,7 @@ from app.ingest.formats.registry import AUTO, parser_for
 from app.ingest.msgpack_records import decode_msgpack
 from app.ingest.shippers.registry import ROUTERS
 from app.ingest.shippers.shipper import Head, Outcome, Refusal, Shipper
+from app.ingest.syslog_headers import decode_bare_message, named_program
 from app.ingest.taking import RETRY_HEADERS, take
 from app.problems import problem
 from detectors.errors import DecodeError
@@ -69,9 +70,13 @@ class OwnRoute(Shipper):
 
 
 class Events(OwnRoute):
-    """Records as JSON in any framing, as MessagePack, or as a form."""
+    """Records as JSON in any framing, as MessagePack, or as a form; lines, and syslog-ng's bare messages."""
 
     name = "events"
+
+    def variant(self, head: Head) -> str:
+        """The program of a bare message."""
+        return named_program(head)
 
     def read(self, body: bytes, head: Head) -> Decoded:
         """Every record as an event. Raises: DecodeError for protobuf, BodyTooLarge.
@@ -79,6 +84,9 @@ class Events(OwnRoute):
         What the sender says of a body counts only where its first byte agrees: JSON comes under every content type.
         """
         if body.lstrip()[:1] not in (b"{", b"[", b""):
+            bare = decode_bare_message(body, head)
+            if bare is not None:
+                return bare
             if head.content_type in _MSGPACK_TYPES:
                 return decode_msgpack(body, head.received_ms)
             if head.content_type == _FORM_TYPE:
@@ -108,6 +116,9 @@ class Raw(OwnRoute):
 
     def read(self, body: bytes, head: Head) -> Decoded:
         """Every line as an event. Raises: BodyTooLarge."""
+        bare = decode_bare_message(body, head) if self.variant(head) == AUTO else None
+        if bare is not None:
+            return bare
         return decode_lines(body, self.variant(head), head.received_ms)
 
 

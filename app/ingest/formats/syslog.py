@@ -14,7 +14,7 @@ _BSD = re.compile(
 )
 _ISO = re.compile(
     r"(?:<[0-9]{1,3}>)?([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.,]{8,18}+(?:Z|[+-][0-9]{2}:?+[0-9]{2})?+) "
-    r"(?!std(?:out|err) [FP] |[0-9A-Fa-f.:]{2,45}+ [A-Z]{3,10}+ /)(?:([^ :\[]++) (?=[^ ]))?+(.*)",
+    r"(?!std(?:out|err) [FP][ :]|[0-9A-Fa-f.:]{2,45}+ [A-Z]{3,10}+ /)(?:([^ :\[]++) (?=[^ ]))?+(.*)",
     re.DOTALL,
 )
 """Not what a container runtime or IIS writes, which begins like it."""
