@@ -30,6 +30,8 @@ JOINED_BYTES = 1024 * 1024
 """Of one line. What comes on top is marked as partial."""
 _TEXTS = ("log", "message", "msg", "MESSAGE", "event", "line", "text")
 """Under which names a shipper keeps the line."""
+_SHORTEST = 20
+"""No record that is a part has fewer bytes."""
 _CONTAINER = (
     "stream", "source", "container_id", "container_name", "container", "docker", "kubernetes", "pod", "pod_name",
     "namespace", "file", "filename", "path", "host", "hostname", "tag", "partial_id", "fields",
@@ -67,8 +69,11 @@ def have_parts(events: Sequence[Event], records: Sequence[bytes]) -> bool:
     odd = [
         record
         for event, record in zip(events, records, strict=True)
-        if (event.client_ip is None and (b" P" in record or b'"P"' in record or b"partial" in record))
-        or len(record) >= PART_BYTES
+        if len(record) > _SHORTEST
+        and (
+            (event.client_ip is None and (b" P" in record or b'"P"' in record or b"partial" in record))
+            or len(record) >= PART_BYTES
+        )
     ]
     return any(map(goes_on, odd))
 

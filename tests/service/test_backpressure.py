@@ -39,7 +39,7 @@ async def test_slow_bodies_hold_up_nobody() -> None:
 
 async def test_many_tiny_requests_are_answered_in_time() -> None:
     with running_service() as service:
-        load = await tiny_requests(service, requests=3_000, senders=100)
+        load = await tiny_requests(service, 100, requests=3_000)
     assert_within_bounds(load)
     assert load.statuses.total() == 3_000
 
