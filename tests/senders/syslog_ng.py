@@ -19,7 +19,7 @@ UNPACKED = INSTALLED / "syslog-ng" / "usr"
 CONFIGURATION = """@version: 3.38
 {includes}
 options {{ stats-freq(0); time-reopen(1); }};
-source access_log {{ file("{log}" follow-freq(0.2) flags(no-parse)); }};
+source access_log {{ file("{log}" follow-freq(0.2) {flags}); }};
 destination bartizan {{
   {destination}
 }};
@@ -54,9 +54,11 @@ def version() -> str:
     return said.stdout.partition("(")[2].partition(")")[0]
 
 
-def to_http(destination: str) -> Callable[[Service, Path], AbstractContextManager[Running]]:
-    """Its program with an http() destination."""
-    return lambda service, folder: _program(service, folder, destination, "")
+def to_http(
+    destination: str, flags: str = "flags(no-parse)"
+) -> Callable[[Service, Path], AbstractContextManager[Running]]:
+    """Its program with an http() destination. `flags` of the file that it follows; without any, it is syslog."""
+    return lambda service, folder: _program(service, folder, destination, "", flags)
 
 
 def to_elasticsearch(service: Service, folder: Path) -> AbstractContextManager[Running]:
@@ -66,13 +68,17 @@ def to_elasticsearch(service: Service, folder: Path) -> AbstractContextManager[R
 
 
 @contextmanager
-def _program(service: Service, folder: Path, destination: str, includes: str) -> Iterator[Running]:
+def _program(
+    service: Service, folder: Path, destination: str, includes: str, flags: str = "flags(no-parse)"
+) -> Iterator[Running]:
     log, configuration = folder / "access.log", folder / "syslog-ng.conf"
     log.touch()
     token = service.environment["BARTIZAN_INGEST_TOKEN"]
     keeping = KEEPING.format(folder=folder)
     filled = destination.format(url=service.url, token=token, keeping=keeping)
-    configuration.write_text(CONFIGURATION.format(log=log, includes=includes, destination=filled))
+    configuration.write_text(
+        CONFIGURATION.format(log=log, includes=includes, destination=filled, flags=flags)
+    )
     modules = next((UNPACKED / "lib" / "syslog-ng").glob("[0-9]*"))
     command = [str(PROGRAM), "-F", "--no-caps", "--module-path", str(modules)]
     command += ["-f", str(configuration), "-R", str(folder / "s.persist")]
