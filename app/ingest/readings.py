@@ -51,7 +51,8 @@ def _in_order(taken: list[Reading], decoded: Decoded) -> list[Reading]:
     """With the records that were set aside in their places."""
     found, waiting = [], iter(taken)
     refused = {one.index: one.reason for one in decoded.rejected}
-    for index in range(len(taken) + len(refused)):
+    # A line whose parts were joined is one reading for several places.
+    for index in range(max(len(taken) + len(refused), *(place + 1 for place in refused), 0)):
         if index in refused:
             found.append(Reading(None, b"", None, "set aside", _UNKNOWN, refused[index]))
         else:
