@@ -156,11 +156,12 @@ class Columns:
             raise ValueError("columns of different lengths")
         metas: dict[int, Meta | None] = {FREE: None, **dict(enumerate(packed.metas))}
         try:
-            columns._metas = [metas[number] for number in which]
+            columns._metas = list(map(metas.__getitem__, which))
         except KeyError as error:
             raise ValueError("a kind of decision is missing") from error
         columns._odd_ids, columns._seen = packed.odd_ids, packed.seen
-        columns._free = [slot for slot, meta in enumerate(columns._metas) if meta is None]
+        if None in columns._metas:
+            columns._free = [slot for slot, meta in enumerate(columns._metas) if meta is None]
         weaker = {number for number, meta in metas.items() if meta and meta.type is not DecisionType.BAN}
         columns.weaker = sum(number in weaker for number in which) if weaker else 0
         return columns
