@@ -84,7 +84,7 @@ def redis_server() -> Iterator[str]:
 async def redis(redis_server: str) -> AsyncIterator[Redis]:
     """A connected, empty Redis, bytes in and out."""
     client = Redis.from_url(redis_server, socket_timeout=5)
-    await client.flushall()
+    await client.flushall(asynchronous=True)  # a large import takes Redis seconds to free
     yield client
     await client.aclose()
     await asyncio.sleep(0)
