@@ -21,7 +21,7 @@ from app.ingest.shippers import elasticsearch, loki, splunk
 from app.ingest.shippers.journal_entries import EntryReader, read_entry
 from app.ingest.shippers.shipper import Head
 from detectors.event import Event
-from tests.ingest.shippers.conftest import NOW
+from tests.ingest.remembering import NOW
 from tests.ingest.shippers.otlp_requests import part, varint
 
 TRUE_IP, FORGED_IP = "203.0.113.9", "198.51.100.7"

@@ -5,7 +5,7 @@ import pytest
 from app.ingest.decode import Decoded
 from app.ingest.routes import EVENTS, RAW
 from app.ingest.shippers.shipper import Head
-from tests.ingest.shippers.conftest import NOW
+from tests.ingest.remembering import NOW
 
 FAILED = "Failed password for root from 203.0.113.9 port 4711 ssh2"
 ACCESS = '203.0.113.9 - - [23/Nov/2026:10:00:03 +0000] "GET /a HTTP/1.1" 401 12 "-" "curl/8"'

@@ -8,7 +8,7 @@ from app.ingest.decode import ELEMENT, HEC_EVENT, RECORD, Rejected
 from app.ingest.shippers import elasticsearch, firehose, loki, splunk
 from app.ingest.shippers.shipper import Head, Shipper
 from app.ingest.shippers.splunk_events import BLANK
-from tests.ingest.shippers.conftest import NOW
+from tests.ingest.remembering import NOW
 
 JSON = {"content-type": "application/json"}
 NO_ENTRY = "not an entry of a timestamp and a line"

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.backpressure import blocked
 from benchmarks.service import Service, running_service
-from tests.conftest import missing
+from tests.needed import missing
 from tests.senders.syslog_ng import ONE_A_REQUEST, PROGRAM, to_http
 
 ATTACKER, FRAMED = "203.0.113.9", "198.51.100.7"
