@@ -32,6 +32,8 @@ _TEXTS = ("log", "message", "msg", "MESSAGE", "event", "line", "text")
 """Under which names a shipper keeps the line."""
 _SHORTEST = 20
 """No record that is a part has fewer bytes."""
+_BEGINNINGS = b"2{ \t"
+"""Of a line with a time, and of an object."""
 _CONTAINER = (
     "stream", "source", "container_id", "container_name", "container", "docker", "kubernetes", "pod", "pod_name",
     "namespace", "file", "filename", "path", "host", "hostname", "tag", "partial_id", "fields",
@@ -69,11 +71,13 @@ def have_parts(events: Sequence[Event], records: Sequence[bytes]) -> bool:
     odd = [
         record
         for event, record in zip(events, records, strict=True)
-        if len(record) > _SHORTEST
-        and (
-            (event.client_ip is None and (b" P" in record or b'"P"' in record or b"partial" in record))
-            or len(record) >= PART_BYTES
+        if (
+            event.client_ip is None
+            and len(record) > _SHORTEST
+            and record[0] in _BEGINNINGS
+            and _has_mark(record)
         )
+        or len(record) >= PART_BYTES
     ]
     return any(map(goes_on, odd))
 
@@ -157,7 +161,8 @@ def _place(found: tuple[int, bytes]) -> int:
 
 
 def _has_mark(record: bytes) -> bool:
-    return b" P" in record or b'"P"' in record or b"partial" in record or len(record) >= PART_BYTES
+    find = record.find  # half as long as `in`
+    return find(b" P") >= 0 or find(b'"P"') >= 0 or find(b"partial") >= 0 or len(record) >= PART_BYTES
 
 
 def _part_of(record: bytes) -> Part | None:
