@@ -45,8 +45,15 @@ class ListInfo(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     """Since then."""
     error: str = ""
+    expires_ms: int = 0
+    """For how long it stays in force since `good_at`, as the policy says; 0 where nobody has said yet."""
     wanted: str = ""
     """Digest of what the policy said of it, and of what is never blocked, when it was last looked at."""
+
+    @property
+    def ends_at(self) -> int | None:
+        """When it is too old, unless it can be had again before, epoch ms; None where that is not known."""
+        return None if self.good_at is None or not self.expires_ms else self.good_at + self.expires_ms
 
 
 _info = msgspec.json.Decoder(ListInfo).decode
