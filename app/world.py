@@ -25,6 +25,7 @@ from actions.responder import Responder
 from actions.world import World
 from app.auth import TokenTable
 from app.blocklists.refresher import Refresher
+from app.blocklists.stale import StaleLists
 from app.bouncers.desk import BouncerDesk
 from app.bouncers.reports import Reports
 from app.bouncers.sessions import Sessions
@@ -230,6 +231,7 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
             never_block=lambda: never_block(store.current, settings),
             now=now,
             process=consumer,
+            stale=StaleLists(windows, lambda: store.current, now),
             show=show_lists,
         ),
         bouncers=BouncerDesk(feed, actions.feed, actions.blocklist, redis, now),
