@@ -60,10 +60,13 @@ def serve(
     access_log: Annotated[bool, typer.Option(help="Log every request.")] = False,
 ) -> None:
     """Start the service, with its own Redis where BARTIZAN_REDIS_URL names none."""
-    from app.serve import serve as run
-    from app.settings import load_settings
+    from app.worker import nothing_is_garbage
 
-    run(load_settings(), access_log=access_log)
+    with nothing_is_garbage():
+        from app.serve import serve as run
+        from app.settings import load_settings
+
+        run(load_settings(), access_log=access_log)
 
 
 @app.command()

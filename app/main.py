@@ -21,10 +21,9 @@ from app.embedded_redis import EmbeddedRedis, embedded
 from app.health_check import HealthChecker, wait_for_stop
 from app.ingest.path_key import PathKey
 from app.journal.journal import Journal
-from app.log import configure_logging
 from app.lookup.snapshot import SAVE_EVERY_S, WAITED_FOR, SnapshotFile, SnapshotKeeper
 from app.problems import install_problem_handlers
-from app.settings import Settings, load_settings
+from app.settings import Settings
 from app.tokens import TokenRefresher, ensure_tokens
 from app.world import AppWorld, build_world
 from detectors.errors import StorageError
@@ -42,13 +41,6 @@ STOP_TIMEOUT_S = 5.0
 """The longest blocking read is one second; what is not acknowledged by then is taken again at the next start."""
 
 log = structlog.get_logger(__name__)
-
-
-def app_from_environment() -> FastAPI:
-    """The app of one worker process, as uvicorn calls for it. Raises: ConfigError."""
-    settings = load_settings()
-    configure_logging(settings.log_format)
-    return create_app(settings)
 
 
 def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock_ms) -> FastAPI:
@@ -107,6 +99,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         # of ingest went there (python -m benchmarks ingest, with and without).
         gc.collect()
         gc.freeze()
+        gc.enable()
         sys.setswitchinterval(SWITCH_S)
         log.info("started", version=world.version, policy=world.policy.current.digest)
         yield

@@ -101,7 +101,7 @@ async def _first_tokens(settings: Settings) -> dict[Role, str]:
 
 def _run(settings: Settings, listener: socket.socket, *, access_log: bool) -> None:
     config = uvicorn.Config(
-        "app.main:app_from_environment",
+        "app.worker:app_from_environment",
         factory=True,
         workers=settings.workers,
         log_config=None,

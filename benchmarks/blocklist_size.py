@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from app.lookup.decision import Decision
+from actions.blocks.decision import Decision
 from app.lookup.packed import PackedList
 from app.lookup.snapshot import SnapshotFile
 from app.lookup.table import Table

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from redis import Redis
 
-from actions.blocks.block import Decision
+from actions.blocks.decision import Decision
 from actions.blocks.keys import blocks_key
 from app.embedded_redis import embedded
 from app.lookup.snapshot import FILE
@@ -28,7 +28,12 @@ def decisions(count: int) -> Iterator[Decision]:
     for number in range(count):
         value = f"{198 + (number >> 24)}.{18 + (number >> 16) % 200}.{number >> 8 & 255}.{number & 255}"
         yield Decision(
-            secrets.token_hex(8), value, f"attack {number % 100}", "auth_failures", None, now, now + 3_600_000
+            secrets.token_hex(8),
+            value,
+            now + 3_600_000,
+            reason=f"attack {number % 100}",
+            rule="auth_failures",
+            created_at=now,
         )
 
 

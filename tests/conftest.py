@@ -19,8 +19,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from app.embedded_redis import find_binary
 from detectors import pattern_database
 from detectors.errors import ConfigError
+from tests.needed import ROOT, missing
 
-ROOT = Path(__file__).resolve().parent.parent
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 """How fast this machine is today must not decide: the tests that hold a time measure it themselves."""
@@ -50,19 +50,11 @@ pattern_database._compile = _compile_once
 """Before a test module makes its scanner."""
 
 
-def missing(what: str) -> None:
-    """Skip on a laptop with a clear word, fail in CI: a check that silently did not run is no check."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what} is needed in CI")
-    pytest.skip(f"{what} is not here")
-
-
 def redis_binary() -> str:
     try:
         return find_binary()
     except ConfigError as error:
         missing(str(error))
-        raise
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ import enum
 
 import msgspec
 
+from actions.blocks.decision import Decision
 from actions.blocks.networks import Network, holds, network_of
-from actions.blocks.subjects import ADDRESSES, Scope, key_of, scope_of
+from actions.blocks.subjects import ADDRESSES, Scope, key_of
 from detectors.finding import DecisionType
 
 __all__ = ["DecisionType", "Scope"]
@@ -58,37 +59,6 @@ class Outcome(enum.StrEnum):
     """It must never be blocked; `entry` says what stopped it."""
 
 
-class Decision(msgspec.Struct, frozen=True):
-    """What enforcement needs of a block in force: the row of the in-memory table and of the changes feed."""
-
-    id: str
-    value: str
-    reason: str
-    rule: str | None
-    incident_id: str | None
-    created_at: int
-    until: int | None
-    origin: Origin = Origin.RULE
-    type: DecisionType = DecisionType.BAN
-    scope: Scope = Scope.IP
-    seen: str = ""
-    """As in `Block`."""
-
-    def __post_init__(self) -> None:
-        _set_scope(self)
-
-    @property
-    def key(self) -> str:
-        """Its field in the hash of the blocks in force."""
-        return key_of(self.scope, self.value)
-
-
-def _set_scope(stored: "Decision | Block") -> None:
-    """Rows of before there were scopes name none, and a caller need not tell an address from a network."""
-    if stored.scope is Scope.IP and scope_of(stored.value) is not Scope.IP:
-        msgspec.structs.force_setattr(stored, "scope", scope_of(stored.value))
-
-
 class Block(msgspec.Struct, frozen=True, kw_only=True):
     """One block with its whole state. Times are epoch ms; on the wire they become RFC 3339."""
 
@@ -120,7 +90,9 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     enforce single addresses only. No list, since Lua writes an empty one as an object."""
 
     def __post_init__(self) -> None:
-        _set_scope(self)
+        """A network is a range, also in rows of before there were scopes."""
+        if "/" in self.value and self.scope is Scope.IP:
+            msgspec.structs.force_setattr(self, "scope", Scope.RANGE)
 
     @property
     def key(self) -> str:
@@ -137,7 +109,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
             incident_id=self.incident_id,
             created_at=self.created_at,
             until=self.until,
-            origin=self.origin,
+            origin=self.origin.value,
             type=self.type,
             scope=self.scope,
             seen=self.seen,

@@ -19,10 +19,10 @@ from actions.blocks.block import (
     BlockRequest,
     BlockResult,
     BlockStatus,
-    Decision,
     Outcome,
     Review,
 )
+from actions.blocks.decision import Decision
 from actions.blocks.keys import (
     CHANGES_MAXLEN,
     HISTORY_LENGTH,

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from actions.audit import is_stream_id
-from actions.blocks.block import AllowEntry, Change, Decision
+from actions.blocks.block import AllowEntry, Change
+from actions.blocks.decision import Decision
 from actions.blocks.keys import CHANGES_MAXLEN, allowlist_key, blocks_key, changes_key
 from actions.storage import Client, pages_of_hash, rows_of, storage_errors, text_of
 

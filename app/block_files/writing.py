@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import key_of
 from app.block_files.reading import Form
 from app.bouncers.durations import remaining
 from app.bouncers.offers import origin_of, scenario_of
-from app.lookup.decision import Decision, wire_of
+from app.lookup.decision import wire_of
 
 AT_A_TIME = 1000
 """Written in one go: a few milliseconds."""

@@ -20,7 +20,6 @@ from app.bouncers.machine import Machine, machine_asking
 from app.bouncers.offers import id_of, origin_of, scenario_of
 from app.bouncers.orders import lift
 from app.bouncers.wire import GONE, JSON
-from app.lookup.follower import to_decision
 from app.lookup.table import parse_network
 from app.world import AppWorld
 from detectors.timestamps import to_rfc3339
@@ -134,7 +133,7 @@ def _since(world: AppWorld, text: str | None) -> int | None:
 
 
 def _fits(block: Block, request: Request) -> bool:
-    query, decision = request.query_params, to_decision(block.decision())
+    query, decision = request.query_params, block.decision()
     wanted = {
         "scenario": scenario_of(decision),
         "origin": origin_of(decision),
@@ -158,12 +157,12 @@ async def _every(world: AppWorld, wanted: BlockFilter) -> Any:
 
 
 def _id(block: Block) -> int:
-    return id_of(to_decision(block.decision()))
+    return id_of(block.decision())
 
 
 def _alert(block: Block, now: int) -> dict[str, Any]:
     """A block in upstream's words; every member that its clients read."""
-    decision = to_decision(block.decision())
+    decision = block.decision()
     scenario, at = scenario_of(decision), to_rfc3339(block.created_at)
     is_active = block.status is BlockStatus.ACTIVE
     source = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from actions.blocks.blocklist import Blocklist
+from actions.blocks.decision import Decision
 from actions.blocks.feed import Feed as StoredFeed
 from actions.blocks.keys import KEPT_MS, blocks_key
 from actions.storage import Client, storage_errors, text_of
@@ -19,9 +20,8 @@ from app.bouncers.stream import Delta, everything, unhurried
 from app.health_check import wait_for_stop
 from app.lookup.addresses import parse_network
 from app.lookup.columns import FOR_GOOD
-from app.lookup.decision import Decision
 from app.lookup.feed import Feed, parse_cursor
-from app.lookup.follower import to_change, to_decision
+from app.lookup.follower import to_change
 from app.lookup.history import Event, Position
 from app.lookup.table import Allowed
 from app.lookup.wire import Disallowed, Removed
@@ -241,7 +241,7 @@ class BouncerDesk:
                 case Decision():
                     events.append(Event(at, added=change))
                 case Removed() if entry.decision is not None:
-                    events.append(Event(at, gone=to_decision(entry.decision)))
+                    events.append(Event(at, gone=entry.decision))
                 case Allowed():
                     events.append(Event(at, allowed=change.value))
                 case Disallowed():
@@ -264,7 +264,7 @@ class BouncerDesk:
             return []
         delta = Delta(self._feed.table, offering, offering, now, at)
         for block in ended:
-            delta.lose(to_decision(block.decision()))
+            delta.lose(block.decision())
         return (await delta.settle())[1]
 
 

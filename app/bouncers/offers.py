@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import ADDRESSES, Scope, key_of
 from app.bouncers.bouncer import Bouncer
 from app.bouncers.cuts import Cuts, overlaps
 from app.bouncers.filters import Wanted
 from app.lookup.addresses import parse_network, spelled
-from app.lookup.decision import Decision
 from app.lookup.layers import Layers
 from app.lookup.packed import LISTS
 from app.lookup.packed import Key as Network

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from actions.blocks.block import BlockRequest, BlockResult, Origin, Outcome
 from actions.blocks.blocklist import new_block_id
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import Scope, scope_named
 from actions.errors import ConflictError, RefusedError, UnknownError
 from app.bouncers.access import RefusedError as Refusal
@@ -11,7 +12,6 @@ from app.bouncers.alert import Alert, AlertDecision
 from app.bouncers.durations import parse_go_duration
 from app.bouncers.machine import Machine
 from app.bouncers.offers import LIST_ORIGIN
-from app.lookup.table import Decision
 from app.world import AppWorld
 from detectors.finding import DecisionType
 

@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import chain
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import Scope
 from app.bouncers.offers import CHUNK, Offer, Offering, deduplicated, keep_longest, strongest_last
 from app.lookup.addresses import parse_network, spelled
-from app.lookup.decision import Decision
 from app.lookup.history import Event
 from app.lookup.packed import PackedList
 from app.lookup.table import Table

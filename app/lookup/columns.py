@@ -9,8 +9,8 @@ from array import array
 
 import msgspec
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import scope_of
-from app.lookup.decision import Decision
 from detectors.finding import DecisionType
 
 FOR_GOOD = 2**63 - 1
@@ -46,39 +46,44 @@ class Columns:
         self._seen: dict[int, str] = {}
         """Addresses that attacked from inside a network, by slot."""
         self._free: list[int] = []
-        self._shared: dict[Meta, Meta] = {}
+        self._shared: dict[tuple[str | None, ...], Meta] = {}
         self.weaker = 0
         """How many are not bans."""
 
     def put(self, decision: Decision, slot: int | None = None) -> int:
         """Its slot: the one given, which it takes over, or another one."""
+        until = FOR_GOOD if decision.until is None else decision.until
+        number = int(decision.id, 16) if _HEX_ID.fullmatch(decision.id) else None
         if slot is not None:
             self._leave(slot)
         elif self._free:
             slot = self._free.pop()
-        else:
+        if slot is None:
             slot = len(self._metas)
-            self._metas.append(None)
-            self.untils.append(0)
-            self._ids.append(0)
-            self._created.append(0)
-        self.untils[slot] = FOR_GOOD if decision.until is None else decision.until
-        self._created[slot] = decision.created_at
-        if _HEX_ID.fullmatch(decision.id):
-            self._ids[slot] = int(decision.id, 16)
+            self._metas.append(self._share(decision))
+            self.untils.append(until)
+            self._ids.append(number or 0)
+            self._created.append(decision.created_at)
         else:
+            self._metas[slot] = self._share(decision)
+            self.untils[slot], self._ids[slot], self._created[slot] = until, number or 0, decision.created_at
+        if number is None:
             self._odd_ids[slot] = decision.id
         if decision.seen:
             self._seen[slot] = decision.seen
-        self._metas[slot] = self._share(decision)
         self.weaker += decision.type is not DecisionType.BAN
         return slot
 
     def _share(self, decision: Decision) -> Meta:
-        meta = Meta(decision.type, decision.origin, decision.reason, decision.rule, decision.incident_id)
-        if len(self._shared) >= METAS_REMEMBERED:
-            self._shared.clear()
-        return self._shared.setdefault(meta, meta)
+        kind = decision.type._value_
+        said = (decision.reason, decision.rule, decision.incident_id, kind, decision.origin)
+        meta = self._shared.get(said)
+        if meta is None:
+            if len(self._shared) >= METAS_REMEMBERED:
+                self._shared.clear()
+            meta = Meta(decision.type, decision.origin, decision.reason, decision.rule, decision.incident_id)
+            self._shared[said] = meta
+        return meta
 
     def _leave(self, slot: int) -> None:
         meta = self._metas[slot]
@@ -156,11 +161,12 @@ class Columns:
             raise ValueError("columns of different lengths")
         metas: dict[int, Meta | None] = {FREE: None, **dict(enumerate(packed.metas))}
         try:
-            columns._metas = [metas[number] for number in which]
+            columns._metas = list(map(metas.__getitem__, which))
         except KeyError as error:
             raise ValueError("a kind of decision is missing") from error
         columns._odd_ids, columns._seen = packed.odd_ids, packed.seen
-        columns._free = [slot for slot, meta in enumerate(columns._metas) if meta is None]
+        if None in columns._metas:
+            columns._free = [slot for slot, meta in enumerate(columns._metas) if meta is None]
         weaker = {number for number, meta in metas.items() if meta and meta.type is not DecisionType.BAN}
         columns.weaker = sum(number in weaker for number in which) if weaker else 0
         return columns

@@ -1,35 +1,11 @@
-"""A decision in force, as lookups answer with it and as it goes over the wire."""
+"""A decision as it goes over the wire."""
 
 import msgspec
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import Scope
 from detectors.finding import DecisionType
 from detectors.timestamps import to_rfc3339
-
-OWN = "rule"
-
-
-class Decision(msgspec.Struct, frozen=True, gc=False):
-    """A block in force. Times are epoch milliseconds; `until` None is for good."""
-
-    id: str
-    value: str
-    until: int | None
-    scope: Scope = Scope.IP
-    type: DecisionType = DecisionType.BAN
-    origin: str = OWN
-    """Who made it: `rule`, `admin`, `api`, `import`, or `lists:NAME` for an external list."""
-    reason: str = ""
-    rule: str | None = None
-    incident_id: str | None = None
-    created_at: int = 0
-    seen: str = ""
-    """Of an IPv6 network: the addresses inside that attacked, newest first, with a space in between."""
-
-    @property
-    def wire(self) -> msgspec.Raw:
-        """It as answers carry it."""
-        return msgspec.Raw(_encode(wire_of(self)))
 
 
 class WireDecision(msgspec.Struct, frozen=True, gc=False):
@@ -65,3 +41,8 @@ def wire_of(decision: Decision) -> WireDecision:
         type=decision.type,
         origin=decision.origin,
     )
+
+
+def encoded(decision: Decision) -> msgspec.Raw:
+    """It as answers carry it."""
+    return msgspec.Raw(_encode(wire_of(decision)))

@@ -12,11 +12,12 @@ from itertools import takewhile
 
 import msgspec
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import ADDRESSES, scope_of
 from app.lookup.addresses import parse_network, spelled
 from app.lookup.history import Event, History
 from app.lookup.packed import Key, PackedList
-from app.lookup.table import Allowed, Decision, Table
+from app.lookup.table import Allowed, Table
 from app.lookup.wire import Change, Disallowed, Removed, fold, json_parts
 from app.policies.enforcement import FALLBACK, Fallback
 from detectors.finding import DecisionType

@@ -9,12 +9,12 @@ import structlog
 
 from actions.blocks.block import AllowEntry
 from actions.blocks.block import Change as StoredChange
-from actions.blocks.block import Decision as StoredDecision
+from actions.blocks.decision import Decision
 from actions.blocks.feed import Changes, Snapshot
 from actions.blocks.lists import ListInfo
 from app.lookup.feed import Feed, parse_cursor
 from app.lookup.packed import PackedList
-from app.lookup.table import Allowed, Decision, Table
+from app.lookup.table import Allowed, Table
 from app.lookup.wire import Change, Disallowed, Removed
 from detectors.errors import StorageError
 
@@ -39,25 +39,17 @@ class StoredLists(Protocol):
 class Source(Protocol):
     """What is followed: actions/blocks/feed.py."""
 
-    async def snapshot(self, each_page: Callable[[list[StoredDecision]], object]) -> Snapshot: ...
+    async def snapshot(self, each_page: Callable[[list[Decision]], object]) -> Snapshot: ...
 
     async def changes(self, since: str, block_ms: int = 0) -> Changes: ...
-
-
-def to_decision(stored: StoredDecision) -> Decision:
-    """A stored decision as the table keeps it."""
-    return Decision(
-        *(stored.id, stored.value, stored.until, stored.scope, stored.type, stored.origin.value),
-        *(stored.reason, stored.rule, stored.incident_id, stored.created_at, stored.seen),
-    )
 
 
 def to_change(stored: StoredChange) -> Change | None:
     """A row of the changes stream as the feed takes it; None where this version does not know it."""
     match stored.op, stored.decision, stored.allow:
-        case "add", StoredDecision() as decision, _:
-            return to_decision(decision)
-        case "remove", StoredDecision() as decision, _:
+        case "add", Decision() as decision, _:
+            return decision
+        case "remove", Decision() as decision, _:
             return Removed(decision.id, decision.value, decision.scope)
         case "allow_add", _, AllowEntry() as entry:
             return Allowed(entry.value, entry.until)
@@ -133,10 +125,10 @@ class Follower:
     async def _load(self) -> None:
         table = Table()
 
-        def take(page: list[StoredDecision]) -> None:
+        def take(page: list[Decision]) -> None:
             for stored in page:
                 try:
-                    table.add(to_decision(stored))
+                    table.add(stored)
                 except ValueError as error:
                     log.error("blocklist_entry_unreadable", id=stored.id, error=str(error))
 

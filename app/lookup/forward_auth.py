@@ -9,9 +9,9 @@ from functools import lru_cache
 
 from starlette.types import Scope as AsgiScope
 
+from actions.blocks.decision import Decision
 from app.lookup.answers import Answer, check_token, from_error, from_response, not_ready
 from app.lookup.judge import Asked, QueryError, judge, read_query
-from app.lookup.table import Decision
 from app.lookup.wire import is_enforced
 from app.problems import ProblemError, problem
 from app.world import AppWorld

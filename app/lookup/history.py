@@ -8,7 +8,7 @@ from collections import deque
 
 import msgspec
 
-from app.lookup.decision import Decision
+from actions.blocks.decision import Decision
 from app.lookup.packed import PackedList
 
 HISTORY_SIZE = 10_000

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import Scope, canonical_subject
-from app.lookup.table import Decision, Table
+from app.lookup.table import Table
 from app.world import AppWorld
 from detectors.finding import DecisionType
 

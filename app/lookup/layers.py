@@ -6,10 +6,10 @@ The table (table.py) says whether an address is blocked; here stand all decision
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import ADDRESSES, NAMED, Scope
 from app.lookup.addresses import parse_network, spelled
 from app.lookup.columns import Columns
-from app.lookup.decision import Decision
 from app.lookup.packed import Key, PackedList
 
 T = TypeVar("T")

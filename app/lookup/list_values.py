@@ -8,9 +8,9 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import ADDRESSES
 from app.lookup.addresses import WIDTH, parse_network, spelled
-from app.lookup.decision import Decision
 from app.lookup.table import Allowed
 from detectors.finding import DecisionType
 

@@ -6,6 +6,7 @@ import msgspec
 from starlette.types import Scope as AsgiScope
 
 from app.lookup.answers import Answer, check_token, from_error, from_response, not_ready
+from app.lookup.decision import encoded
 from app.lookup.judge import NOTHING_MORE, Asked, QueryError, judge, read_query
 from app.lookup.table import canonical_address
 from app.lookup.wire import is_enforced
@@ -33,7 +34,7 @@ def verdict_on(world: AppWorld, text: str, now: int, asked: Asked = NOTHING_MORE
     if decision is None:
         return Verdict(canonical_address(text), False, None, is_allowed)
     is_refused = is_enforced(decision, world.feed.fallback, asked.able)
-    return Verdict(canonical_address(text), is_refused, decision.wire, is_allowed)
+    return Verdict(canonical_address(text), is_refused, encoded(decision), is_allowed)
 
 
 def result_of(verdict: Verdict) -> str:

@@ -7,9 +7,9 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import scope_of
 from app.lookup.addresses import WIDTH, parse_network, spelled
-from app.lookup.decision import Decision
 from detectors.finding import DecisionType
 
 LISTS = "lists"

@@ -11,15 +11,15 @@ from itertools import count
 
 import msgspec
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import ADDRESSES, Scope
 from app.lookup.addresses import canonical_address, parse_address, parse_network, spelled
 from app.lookup.columns import FOR_GOOD, Columns, PackedColumns
-from app.lookup.decision import Decision
 from app.lookup.layers import Layers, Levels
 from app.lookup.packed import Key, PackedList
 from detectors.finding import DecisionType
 
-__all__ = ["Allowed", "Decision", "Table", "canonical_address", "parse_address", "parse_network"]
+__all__ = ["Allowed", "Table", "canonical_address", "parse_address", "parse_network"]
 
 
 COMPARED_AT_A_TIME = 5_000
@@ -64,12 +64,13 @@ class Table(Layers):
 
         Raises: ValueError where its value is no address or CIDR.
         """
-        if decision.scope not in ADDRESSES:
-            self._named[decision.scope, decision.value] = decision
+        scope = decision.scope
+        if scope is not Scope.IP and scope is not Scope.RANGE:
+            self._named[scope, decision.value] = decision
             return
         version, number, shift = parse_network(decision.value)
-        level = self._blocks[version].level(shift)
-        level[number >> shift] = self._columns.put(decision, level.get(number >> shift))
+        level, top = self._blocks[version].level(shift), number >> shift
+        level[top] = self._columns.put(decision, level.get(top))
 
     def remove(self, decision_id: str, value: str, scope: Scope = Scope.IP) -> None:
         """Lift a block; a newer block of the same value stays. Raises: ValueError as `add`."""

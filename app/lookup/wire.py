@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import Scope, key_of
-from app.lookup.decision import Decision, wire_of
+from app.lookup.decision import encoded, wire_of
 from app.lookup.table import Allowed, Table
 from app.policies.enforcement import FALLBACK, Fallback
 from detectors.finding import DecisionType
@@ -98,7 +99,7 @@ def fold(cursor: str, changes: Iterable[Change], fallback: Falling = FALLBACK) -
             allowed[change.value] = change
     return Changes(
         cursor,
-        [change.wire for change in blocks.values() if isinstance(change, Decision)],
+        [encoded(change) for change in blocks.values() if isinstance(change, Decision)],
         [change for change in blocks.values() if isinstance(change, Removed)],
         [_wire_allowed(change) for change in allowed.values() if isinstance(change, Allowed)],
         [change for change in allowed.values() if isinstance(change, Disallowed)],

@@ -50,8 +50,8 @@ def test_what_is_no_value_of_its_scope_is_refused(scope: Scope | None, text: str
 
 
 def test_a_row_of_before_there_were_scopes_has_that_of_its_value() -> None:
-    assert Decision("b1", "203.0.113.0/24", "", None, None, 0, None).scope is Scope.RANGE
-    assert Decision("b1", "2001:db8::1", "", None, None, 0, None).scope is Scope.IP
+    assert Decision("b1", "203.0.113.0/24", None).scope is Scope.RANGE
+    assert Decision("b1", "2001:db8::1", None).scope is Scope.IP
 
 
 def of_country(id_: str = "c1", **fields: object) -> BlockRequest:

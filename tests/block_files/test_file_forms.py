@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import Scope
 from app.block_files import reading
 from app.block_files.entry import Contents
 from app.block_files.reading import Form, form_of, read_file
 from app.block_files.writing import write_file
-from app.lookup.decision import Decision
 from detectors.finding import DecisionType
 
 NOW = 1_764_000_000_000

@@ -17,11 +17,10 @@ from typing import Any
 
 import httpx
 import msgspec
-import pytest
 
 from benchmarks.service import TOKENS, Service, free_port
+from tests.needed import ROOT, missing
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 INSTALLED = ROOT / ".bouncers"
 """What install.sh has made."""
 SAID_S = 2.0
@@ -30,19 +29,12 @@ several must keep the word."""
 PATIENCE_S = 30.0
 
 
-def missing(what: str) -> None:
-    """Skip on a laptop with a clear word, fail in CI: a check that silently did not run is no check."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what} is needed in CI (make bouncers)")
-    pytest.skip(f"{what} is not here (make bouncers)")
-
-
 def program(name: str) -> str:
     """Where a program of Debian's is."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     found = shutil.which(name, path=path)
     if found is None:
-        missing(name)
+        missing(f"{name} (make bouncers)")
     return str(found)
 
 
@@ -50,7 +42,7 @@ def python_of_bouncers() -> str:
     """The Python that has pycrowdsec."""
     python = INSTALLED / "python" / "bin" / "python"
     if not python.exists():
-        missing("pycrowdsec")
+        missing("pycrowdsec (make bouncers)")
     return str(python)
 
 

@@ -7,11 +7,11 @@ import pytest
 from bouncing import ALICE, FIREWALL, HOUR_MS, LOOKUP, NGINX, Bench
 
 from actions.blocks.block import Origin
+from actions.blocks.decision import Decision
 from app.bouncers.desk import BouncerDesk
 from app.bouncers.durations import FOR_GOOD_MS, parse_go_duration
 from app.bouncers.offers import CHUNK
 from app.lookup.addresses import spelled
-from app.lookup.decision import Decision
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
 from app.lookup.packed import PackedList

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.service import TOKENS, free_port, running_service
-from tests.conftest import ROOT, missing
+from tests.needed import ROOT, missing
 from tests.proxies.parts import is_open, until
 from tests.senders.sending import running
 

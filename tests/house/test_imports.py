@@ -47,6 +47,15 @@ def test_no_module_of_the_server_does_anything_at_import():
                 assert isinstance(node, allowed), f"{path.relative_to(ROOT)}:{node.lineno}"
 
 
+def test_no_test_imports_a_conftest():
+    """pytest imports it under another name; a second time would do again what it does at import."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.endswith("conftest") for name in [module, *names]), path.relative_to(ROOT)
+
+
 @pytest.mark.parametrize("name", ["utils", "helpers", "manager", "common", "base"])
 def test_no_file_has_a_name_that_says_nothing(name):
     assert not [p for room in ROOMS for p in (ROOT / room).rglob(f"{name}.py")]

@@ -22,7 +22,7 @@ from app.ingest.shippers import datadog, elasticsearch, firehose, journal_upload
 from app.ingest.shippers.journal_entries import EntryReader, read_entry
 from app.ingest.shippers.shipper import Head, Shipper
 from app.ingest.shippers.vercel import Vercel
-from tests.ingest.shippers.conftest import NOW
+from tests.ingest.remembering import NOW
 from tests.ingest.shippers.otlp_requests import export, json_export, json_record, log_record, part, varint
 
 PIECE_BYTES = 65_536

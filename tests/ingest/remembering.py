@@ -6,6 +6,11 @@ from typing import Any
 from detectors.errors import StorageError
 from detectors.event import Batch, Event
 
+NOW = 1_795_435_200_000
+"""2026-11-23 12:00 UTC."""
+INGEST_TOKEN = "ingest-token-for-tests-0123456789"
+VIEWER_TOKEN = "viewer-token-for-tests-0123456789"
+
 UNHEARD = SimpleNamespace(note=lambda *_, **__: None, note_refused=lambda *_, **__: None)
 """The sources have their own tests."""
 

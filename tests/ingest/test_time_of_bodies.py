@@ -15,7 +15,7 @@ from hostile_shapes import COMPRESSED, fill, hostile_bodies, hostile_bytes, host
 from app.ingest.routes import EVENTS
 from app.ingest.shippers.shipper import Forbidden, Head
 from detectors.errors import DecodeError
-from tests.ingest.shippers.conftest import NOW
+from tests.ingest.remembering import NOW
 
 SIZE = 8 * 1024
 LARGE = 512 * 1024

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import Scope
 from app.lookup.feed import Feed, parse_cursor
-from app.lookup.table import Allowed, Decision, Table
+from app.lookup.table import Allowed, Table
 from app.lookup.wire import Change, Disallowed, Removed
 
 NOW = 1_764_000_000_000

@@ -15,7 +15,7 @@ NOW = 1_764_000_000_000
 
 
 def decision(value: str, decision_id: str = "") -> Decision:
-    return Decision(decision_id or value, value, "because", "auth_failures", None, NOW, NOW + 60_000)
+    return Decision(decision_id or value, value, NOW + 60_000, rule="auth_failures", created_at=NOW)
 
 
 def allow(value: str) -> AllowEntry:

@@ -7,8 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import Scope
-from app.lookup.table import Allowed, Decision, Table
+from app.lookup.table import Allowed, Table
 from app.main import create_app
 from app.policies.enforcement import Fallback
 from app.settings import Settings

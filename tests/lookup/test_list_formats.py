@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import Scope
 from app.lookup.feed import Feed
 from app.lookup.list_formats import WRITERS, Names, write
 from app.lookup.list_values import Selection, merge, networks_of, without
 from app.lookup.lists import Lists, Wanted, banned_types
-from app.lookup.table import Allowed, Decision, Table
+from app.lookup.table import Allowed, Table
 from app.policies.enforcement import Fallback
 from detectors.finding import DecisionType
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actions.blocks.decision import Decision
 from app.lookup.feed import Feed
 from app.lookup.packed import PackedList
-from app.lookup.table import Allowed, Decision, Table
+from app.lookup.table import Allowed, Table
 from app.lookup.wire import Removed
 from detectors.finding import DecisionType
 

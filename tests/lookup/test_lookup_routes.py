@@ -8,11 +8,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from actions.blocks.decision import Decision
 from app.auth import TokenTable
 from app.lookup.feed import Feed
 from app.lookup.lists import Lists
 from app.lookup.routes import router
-from app.lookup.table import Allowed, Decision, Table
+from app.lookup.table import Allowed, Table
 from app.metrics import Metrics
 from app.problems import install_problem_handlers
 from app.settings import Settings

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from actions.blocks.decision import Decision
 from actions.blocks.subjects import Scope
 from app.lookup.feed import Feed
 from app.lookup.snapshot import FILE, MAGIC, SnapshotFile, SnapshotKeeper
-from app.lookup.table import Allowed, Decision, Table
+from app.lookup.table import Allowed, Table
 from detectors.finding import DecisionType
 
 NOW = 1_764_000_000_000

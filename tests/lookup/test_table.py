@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actions.blocks.decision import Decision
 from actions.blocks.networks import canonical
-from app.lookup.table import Allowed, Decision, Table, canonical_address, parse_network
+from app.lookup.table import Allowed, Table, canonical_address, parse_network
 
 NOW = 1_764_000_000_000
 LATER = NOW + 60_000

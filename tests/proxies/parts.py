@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 from benchmarks.service import TOKENS, Service
-from tests.conftest import missing
+from tests.needed import missing
 from tests.proxies.page import ROOT
 from tests.proxies.private_network import PROXY
 

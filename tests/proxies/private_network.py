@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.conftest import missing
+from tests.needed import missing
 
 CLONE_NEWNET = 0x40000000
 PROXY = "203.0.113.1"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from benchmarks.service import TOKENS, Service, running_service
-from tests.conftest import missing
+from tests.needed import missing
 from tests.senders.sending import INSTALLED
 
 ATTACKERS = [f"203.0.113.{n}" for n in range(1, 21)]

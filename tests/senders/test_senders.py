@@ -16,7 +16,7 @@ import pytest
 
 from app.ingest.taking import LAST_S
 from benchmarks.service import TOKENS, Service, running_service, wait_until_open
-from tests.conftest import missing
+from tests.needed import missing
 from tests.senders.results import keep
 from tests.senders.roster import SENDERS
 from tests.senders.sending import Fate, Record, Running, Sender

@@ -14,12 +14,7 @@ from app.ingest.path_key import PathKey
 from app.metrics import Metrics
 from app.problems import install_problem_handlers
 from app.settings import Settings
-from tests.ingest.remembering import UNHEARD, Engine
-
-NOW = 1_795_435_200_000
-"""2026-11-23 12:00 UTC."""
-INGEST_TOKEN = "ingest-token-for-tests-0123456789"
-VIEWER_TOKEN = "viewer-token-for-tests-0123456789"
+from tests.ingest.remembering import INGEST_TOKEN, NOW, UNHEARD, VIEWER_TOKEN, Engine
 
 
 @pytest.fixture

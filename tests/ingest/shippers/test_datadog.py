@@ -17,7 +17,7 @@ from app.ingest import taking
 from app.ingest.body import BodyTooLarge
 from app.ingest.shippers.datadog import DATADOG
 from app.ingest.shippers.shipper import Head
-from tests.ingest.shippers.conftest import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
+from tests.ingest.remembering import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
 
 AGENT = (
     b'[{"message":"203.0.113.9 - bob [23/Nov/2026:10:00:01 +0000] \\"POST /login HTTP/1.1\\" 401 12",'

@@ -22,7 +22,7 @@ from app.ingest.shippers.elasticsearch import BULK, DOCUMENT, index_of
 from app.ingest.shippers.elasticsearch_probes import VERSION
 from app.ingest.shippers.shipper import Head, Outcome
 from detectors.errors import DecodeError
-from tests.ingest.shippers.conftest import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
+from tests.ingest.remembering import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
 
 FILEBEAT_DOC = (
     b'{"@timestamp":"2026-11-23T10:00:01.123Z","log":{"offset":0,"file":{"path":"/var/log/nginx/access.log"}},'

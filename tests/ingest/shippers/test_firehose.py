@@ -19,7 +19,7 @@ from app.ingest.shippers import firehose as module
 from app.ingest.shippers.firehose import FIREHOSE
 from app.ingest.shippers.shipper import Head
 from detectors.errors import DecodeError
-from tests.ingest.shippers.conftest import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
+from tests.ingest.remembering import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
 
 ID = "ed4acda5-034f-9f42-bba1-f29aea6d7d8f"
 LINE = b'203.0.113.9 - bob [23/Nov/2026:10:00:01 +0000] "POST /login HTTP/1.1" 401 12 "-" "curl/8.5"'

@@ -14,7 +14,7 @@ from app.ingest import taking
 from app.ingest.body import BodyTooLarge
 from app.ingest.shippers.logpush import LOGPUSH
 from app.ingest.shippers.shipper import Head
-from tests.ingest.shippers.conftest import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
+from tests.ingest.remembering import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
 
 REQUEST = (
     b'{"ClientIP":"203.0.113.9","ClientRequestHost":"api.example.com","ClientRequestMethod":"POST",'

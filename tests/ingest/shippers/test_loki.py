@@ -23,7 +23,7 @@ from app.ingest.shippers.loki_push import parse_labels
 from app.ingest.shippers.shipper import Head
 from detectors.errors import DecodeError
 from detectors.event import Event
-from tests.ingest.shippers.conftest import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
+from tests.ingest.remembering import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
 
 PUSH = "/loki/api/v1/push"
 JSON = {"Content-Type": "application/json"}

@@ -19,7 +19,7 @@ from app.ingest.shippers.shipper import Head
 from app.settings import Settings
 from detectors.errors import DecodeError
 from detectors.event import Event
-from tests.ingest.shippers.conftest import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
+from tests.ingest.remembering import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
 
 EVENT = "/services/collector/event"
 RAW = "/services/collector/raw"

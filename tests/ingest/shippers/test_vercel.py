@@ -20,7 +20,7 @@ from app.ingest import taking
 from app.ingest.body import BodyTooLarge
 from app.ingest.shippers.vercel_entries import read_entries
 from app.settings import Settings
-from tests.ingest.shippers.conftest import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
+from tests.ingest.remembering import INGEST_TOKEN, NOW, VIEWER_TOKEN, Engine
 
 SECRET = "a-drain-s-signature-secret"
 CODE = "0123456789abcdef0123456789abcdef01234567"
