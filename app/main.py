@@ -87,6 +87,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         keeper = SnapshotKeeper(world.feed, SnapshotFile(world.settings.data_dir))
         await _first_look(world, refresher, keeper)
         if world.is_first:
+            stack.push_async_callback(
+                _keep_lists(world, keeper)
+            )  # after the other, which it must not overtake
             stack.push_async_callback(keeper.save)
         stack.enter_context(_at_end_signal(world.feed.close))
         if world.journal is not None:
@@ -124,6 +127,7 @@ async def _first_look(world: AppWorld, refresher: TokenRefresher, keeper: Snapsh
     A very large blocklist from disk is not waited for: the follower makes it right beside the first requests.
     """
     refresher.load_cache()
+    await world.list_keeper.restore()
     restored = await keeper.restore()
     try:
         await ensure_tokens(world.token_store, world.settings, world.now())
@@ -177,6 +181,7 @@ def _jobs(world: AppWorld, refresher: TokenRefresher, keeper: SnapshotKeeper) ->
         "dead_man": dead_man.run,
         "digests": _every(DIGESTS_LOOK_S, digest_look(world)),
         "blocklists": _every(BLOCKLISTS_LOOK_S, world.refresher.look),
+        "list_files": _every(SAVE_EVERY_S, _keep_lists(world, keeper)),
         "sources": world.sources.run,
         "source_watch": world.source_watch.run,
         "bouncers": world.bouncers.run,
@@ -195,6 +200,15 @@ def _jobs(world: AppWorld, refresher: TokenRefresher, keeper: SnapshotKeeper) ->
 
         jobs["parent"] = _every(PARENT_LOOK_S, watch_parent)
     return jobs
+
+
+def _keep_lists(world: AppWorld, keeper: SnapshotKeeper) -> Callable[[], Awaitable[None]]:
+    """End external lists that are too old, and keep the files of the others; one process of a data folder writes."""
+
+    async def look() -> None:
+        await world.list_keeper.look(keeper.saved if world.is_first else None)
+
+    return look
 
 
 def _notices(world: AppWorld) -> Callable[[], Awaitable[None]]:
