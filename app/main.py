@@ -87,9 +87,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         keeper = SnapshotKeeper(world.feed, SnapshotFile(world.settings.data_dir))
         await _first_look(world, refresher, keeper)
         if world.is_first:
-            stack.push_async_callback(
-                _keep_lists(world, keeper)
-            )  # after the other, which it must not overtake
+            # The last one pushed runs first: the files of lists must not overtake that of our own decisions.
+            stack.push_async_callback(_keep_lists(world, keeper))
             stack.push_async_callback(keeper.save)
         stack.enter_context(_at_end_signal(world.feed.close))
         if world.journal is not None:
