@@ -72,7 +72,8 @@ def check_channels(channels: Sequence[ChannelSettings], data_dir: Path) -> None:
     for source in [source for settings in channels for source in secrets_of(settings) if source.file]:
         if Path(source.file).resolve().is_relative_to(data_dir.resolve()):
             raise ConfigError(f"{source.where}: the file {source.file} is the service's own")
-    build_channels(channels, httpx.AsyncClient(verify=False), str, lambda: 0)  # noqa: S501 - never connects
+    if channels:
+        build_channels(channels, httpx.AsyncClient(verify=False), str, lambda: 0)  # noqa: S501 - never connects
 
 
 def missing_secrets(

@@ -87,14 +87,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         keeper = SnapshotKeeper(world.feed, SnapshotFile(world.settings.data_dir))
         await _first_look(world, refresher, keeper)
         if world.is_first:
+            # The last one pushed runs first: the files of lists must not overtake that of our own decisions.
+            stack.push_async_callback(_keep_lists(world, keeper))
             stack.push_async_callback(keeper.save)
         stack.enter_context(_at_end_signal(world.feed.close))
         if world.journal is not None:
             await _start_journal(stack, world.journal)
         await stack.enter_async_context(_tasks(_jobs(world, refresher, keeper)))
         # What lives as long as the process is not looked at again by every full collection: a third of the CPU
-        # of ingest went there (python -m benchmarks ingest, with and without).
-        gc.collect()
+        # of ingest went there (python -m benchmarks ingest, with and without). To look for garbage first finds a
+        # hundredth of it, and takes 0.2 s of the start.
         gc.freeze()
         gc.enable()
         sys.setswitchinterval(SWITCH_S)
@@ -124,6 +126,7 @@ async def _first_look(world: AppWorld, refresher: TokenRefresher, keeper: Snapsh
     A very large blocklist from disk is not waited for: the follower makes it right beside the first requests.
     """
     refresher.load_cache()
+    await world.list_keeper.restore()
     restored = await keeper.restore()
     try:
         await ensure_tokens(world.token_store, world.settings, world.now())
@@ -177,6 +180,7 @@ def _jobs(world: AppWorld, refresher: TokenRefresher, keeper: SnapshotKeeper) ->
         "dead_man": dead_man.run,
         "digests": _every(DIGESTS_LOOK_S, digest_look(world)),
         "blocklists": _every(BLOCKLISTS_LOOK_S, world.refresher.look),
+        "list_files": _every(SAVE_EVERY_S, _keep_lists(world, keeper)),
         "sources": world.sources.run,
         "source_watch": world.source_watch.run,
         "bouncers": world.bouncers.run,
@@ -195,6 +199,15 @@ def _jobs(world: AppWorld, refresher: TokenRefresher, keeper: SnapshotKeeper) ->
 
         jobs["parent"] = _every(PARENT_LOOK_S, watch_parent)
     return jobs
+
+
+def _keep_lists(world: AppWorld, keeper: SnapshotKeeper) -> Callable[[], Awaitable[None]]:
+    """End external lists that are too old, and keep the files of the others; one process of a data folder writes."""
+
+    async def look() -> None:
+        await world.list_keeper.look(keeper.saved if world.is_first else None)
+
+    return look
 
 
 def _notices(world: AppWorld) -> Callable[[], Awaitable[None]]:

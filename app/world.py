@@ -12,6 +12,7 @@ import httpx
 import structlog
 from redis.asyncio import Redis
 
+from actions.blocks.lists import ListInfo
 from actions.blocks.networks import NeverBlock
 from actions.blocks.reverse_dns import ReverseDns
 from actions.channels.wire import make_client
@@ -24,6 +25,7 @@ from actions.responder import Responder
 from actions.world import World
 from app.auth import TokenTable
 from app.blocklists.refresher import Refresher
+from app.blocklists.stale import StaleLists
 from app.bouncers.desk import BouncerDesk
 from app.bouncers.reports import Reports
 from app.bouncers.sessions import Sessions
@@ -33,6 +35,8 @@ from app.event_history import JournalHistory
 from app.journal.journal import Journal, journal_folder, open_journal
 from app.lookup.feed import Feed
 from app.lookup.follower import Follower
+from app.lookup.list_files import ListFiles
+from app.lookup.list_keeper import ListKeeper
 from app.lookup.lists import Lists
 from app.lookup.proxies import Proxies
 from app.metrics import Metrics
@@ -78,6 +82,7 @@ class AppWorld:
     history: JournalHistory | None
     feed: Feed
     follower: Follower
+    list_keeper: ListKeeper
     refresher: Refresher
     bouncers: BouncerDesk
     sessions: Sessions
@@ -188,6 +193,19 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     actions.take_routes(routes_of(policy, channels), policy.delivery, channels)
     feed = Feed(now)
     feed.fallback = policy.enforcement.fallback
+    follower = Follower(
+        actions.feed,
+        feed,
+        now,
+        lists=actions.lists,
+        on_storage_error=lambda: metrics.count("storage_errors", where="follower"),
+    )
+    list_keeper = ListKeeper(feed, ListFiles(settings.data_dir), now, lambda: follower.heard_at)
+
+    def show_lists(infos: Mapping[str, ListInfo]) -> None:
+        metrics.show_lists(infos)
+        list_keeper.note(infos)
+
     windows = Windows(redis, shards=settings.shards, on_reset=windows_reset(metrics))
     engine = make_engine(policy, settings, windows, metrics, actions.geo, journal)
     if history is not None:
@@ -205,20 +223,16 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
         investigator=Investigator(actions, consumer),
         history=history,
         feed=feed,
-        follower=Follower(
-            actions.feed,
-            feed,
-            now,
-            lists=actions.lists,
-            on_storage_error=lambda: metrics.count("storage_errors", where="follower"),
-        ),
+        follower=follower,
+        list_keeper=list_keeper,
         refresher=Refresher(
             actions.lists,
             sources=lambda: store.current.blocklists,
             never_block=lambda: never_block(store.current, settings),
             now=now,
             process=consumer,
-            show=metrics.show_lists,
+            stale=StaleLists(windows, lambda: store.current, now),
+            show=show_lists,
         ),
         bouncers=BouncerDesk(feed, actions.feed, actions.blocklist, redis, now),
         sessions=Sessions(redis, now),

@@ -107,6 +107,10 @@ DEFAULTS: dict[str, Rule] = {
             *("source_silent", 3, 10 * MINUTE_MS, (TELL,), MEDIUM, Kind.WATCH, (SubjectKind.SOURCE,)),
             recovers=1,
         ),
+        Rule(
+            *("blocklist_stale", 1, 24 * HOUR_MS, (TELL,), MEDIUM, Kind.WATCH, (SubjectKind.SOURCE,)),
+            recovers=1,
+        ),
         Rule("crowdsec_alert", 1, MINUTE_MS, (BLOCK, TELL), HIGH, Kind.WATCH),
         Rule("security_breach", 1, 15 * MINUTE_MS, (Action.CREATE_INCIDENT_IMMEDIATE,), Severity.CRITICAL),
         # Behaviour. Each threshold's source stands at the head of its detector.

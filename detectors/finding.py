@@ -78,7 +78,7 @@ class SubjectKind(enum.StrEnum):
     KEY = "key"
     HOST = "host"
     SOURCE = "source"
-    """Who sends the logs: a token and a protocol. No event names it."""
+    """Who sends the logs (a token and a protocol), or an external list (`lists:NAME`). No event names it."""
 
 
 IN_EVENTS = (SubjectKind.IP, SubjectKind.USER, SubjectKind.KEY, SubjectKind.HOST)

@@ -11,6 +11,7 @@ from detectors.account_takeover import AccountTakeover
 from detectors.addresses import Networks
 from detectors.api_key_exposure import ApiKeyExposure
 from detectors.auth_failures import AuthFailures
+from detectors.blocklist_stale import BlocklistStale
 from detectors.client_error_rate import ClientErrorRate
 from detectors.condition_matching import matcher_of
 from detectors.credential_stuffing import CredentialStuffing
@@ -71,13 +72,14 @@ TALLIES: dict[str, type[Tally]] = {
     "client_error_rate": ClientErrorRate,
 }
 """Detectors that look at whole batches."""
-WATCHES: dict[str, type[SourceUnreadable | SourceSilent | CrowdsecAlert]] = {
+WATCHES: dict[str, type[SourceUnreadable | SourceSilent | BlocklistStale | CrowdsecAlert]] = {
     "source_unreadable": SourceUnreadable,
     "source_silent": SourceSilent,
+    "blocklist_stale": BlocklistStale,
     "crowdsec_alert": CrowdsecAlert,
 }
-"""Rules that see no event: about who sends the logs (app/sources/watch.py asks them), and what other programs found
-(app/bouncers/reports.py)."""
+"""Rules that see no event: about who sends the logs (app/sources/watch.py asks them), external lists
+(app/blocklists/stale.py), and what other programs found (app/bouncers/reports.py)."""
 OWN_RULES = "own_rules"
 """The name under which a failure of the operator's own rules is counted."""
 

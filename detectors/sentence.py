@@ -74,7 +74,8 @@ def why(finding: Finding) -> str:
 def _over(finding: Finding) -> str:
     """That it is over, and how that was seen: `api.example is well again: 203 of 204 requests fine in 5 min`."""
     if finding.subject_kind is SubjectKind.SOURCE:
-        return f"{_subject(finding)} is well again, after {duration(_over_in_ms(finding))}"
+        how = f": {on_one_line(finding.evidence[-1].matched)}" if finding.evidence else " is well again"
+        return f"{_subject(finding)}{how}, after {duration(_over_in_ms(finding))}"
     fine = f"{finding.count} checks passed in a row"
     if finding.total:
         fine = f"{finding.total - finding.count:,} of {finding.total:,} requests fine"

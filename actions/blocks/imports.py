@@ -22,6 +22,7 @@ from actions.audit import Actor, Audit
 from actions.blocks.allowlist import Allowlist
 from actions.blocks.block import Block, BlockRequest, BlockStatus, Outcome, Review
 from actions.blocks.blocklist import Blocklist, decode_decision
+from actions.blocks.import_progress import ImportProgress, import_key
 from actions.blocks.keys import (
     CHANGES_MAXLEN,
     HISTORY_LENGTH,
@@ -35,7 +36,7 @@ from actions.blocks.keys import (
 from actions.blocks.networks import Network
 from actions.blocks.subjects import Scope, key_of, read_subject
 from actions.errors import UnknownError
-from actions.storage import Client, act_key, load_script, short, storage_errors, text_of
+from actions.storage import Client, load_script, storage_errors, text_of
 
 AT_A_TIME = 500
 """Blocks in one call: Redis works on them for 15 ms, and this process prepares the next ones in as long."""
@@ -74,17 +75,24 @@ class Imported(msgspec.Struct, frozen=True):
     made: int
     already: int
     """Blocked before, by itself or by an earlier run of this import."""
+    repeated: int
+    """Further wishes for the same value, which are not looked at: of several the first counts."""
     refused: list[Refused]
-
-
-def import_key(import_id: str) -> str:
-    """The ids of the blocks that an import made."""
-    return act_key("import", short(import_id))
 
 
 def new_import_id() -> str:
     """An id for an import, 12 hex digits."""
     return secrets.token_hex(6)
+
+
+class _Wish(msgspec.Struct, gc=False):
+    """A wish for a value that can be read."""
+
+    index: int
+    request: BlockRequest
+    scope: Scope
+    value: str
+    network: Network | None
 
 
 class _Ready(msgspec.Struct, gc=False):
@@ -109,6 +117,7 @@ class Imports:
         self._redis, self._now = redis, now
         self._blocklist, self._allowlist, self._audit = blocklist, allowlist, audit
         self._import = load_script(redis, "import_blocks")
+        self.progress = ImportProgress(redis)
 
     async def run(
         self,
@@ -128,33 +137,42 @@ class Imports:
         """
         refused: list[Refused] = []
         counts: Counter[str] = Counter()
-        places = asyncio.Semaphore(CALLS_AT_ONCE)
+        places, seen, done = asyncio.Semaphore(CALLS_AT_ONCE), set[str](), 0
 
-        async def some(start: int) -> None:
+        async def some(chosen: list[_Wish], number: int) -> None:
+            nonlocal done
             try:
-                chosen = list(enumerate(wishes[start : start + AT_A_TIME], start))
                 counts.update(await self._some(chosen, actor, import_id, refused, dry=dry))
+                done += number
+                await self.progress.note(import_id, done, len(wishes))
             finally:
                 places.release()
 
         try:
             async with asyncio.TaskGroup() as group:
                 for start in range(0, len(wishes), AT_A_TIME):
+                    part = wishes[start : start + AT_A_TIME]
+                    chosen, repeats = _read(part, start, seen, refused)
+                    counts["repeated"] += repeats
                     await places.acquire()
-                    group.create_task(some(start))
+                    group.create_task(some(chosen, len(part)))
                     await asyncio.sleep(0)
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         refused.sort(key=lambda one: one.index)
-        made, already = counts["created"], sum(counts.values()) - counts["created"]
+        made, repeated = counts["created"], counts["repeated"]
+        already = sum(counts.values()) - made - repeated
         if not dry:
-            after = {"made": made, "already": already, "refused": len(refused), "digest": digest}
+            after = {
+                **{"made": made, "already": already, "repeated": repeated},
+                **{"refused": len(refused), "digest": digest},
+            }
             await self._audit.record(actor, "block.import", f"import:{import_id}", after=after, reason=reason)
-        return Imported(import_id, made, already, refused)
+        return Imported(import_id, made, already, repeated, refused)
 
     async def _some(
         self,
-        wishes: list[tuple[int, BlockRequest]],
+        wishes: list[_Wish],
         actor: Actor,
         import_id: str,
         refused: list[Refused],
@@ -180,23 +198,18 @@ class Imports:
         return [outcome for outcome in outcomes if outcome != "refused"]
 
     async def _checked(
-        self, wishes: list[tuple[int, BlockRequest]], actor: Actor, import_id: str
+        self, wishes: list[_Wish], actor: Actor, import_id: str
     ) -> tuple[str, list[Refused], list[_Ready]]:
         """The allowlist's version, what may not be blocked, and what may."""
         now, wrong, ready = self._now(), [], []
         version, _ = await self._allowlist.covering(None)
-        for index, request in wishes:
-            try:
-                scope, value, network = read_subject(request.scope, request.value)
-            except ValueError as error:
-                wrong.append(Refused(index, request.value[:64], Refusal.INVALID, str(error)))
-                continue
-            stopped = await self._stopped_by(network, request)
+        for wish in wishes:
+            stopped = await self._stopped_by(wish.network, wish.request)
             if stopped is not None:
-                wrong.append(Refused(index, value, *stopped))
+                wrong.append(Refused(wish.index, wish.value, *stopped))
                 continue
-            block = _block(request, scope, value, actor, import_id, now)
-            ready.append(_Ready(index, msgspec.structs.replace(request, id=block.id), block))
+            block = _block(wish, actor, import_id, now)
+            ready.append(_Ready(wish.index, msgspec.structs.replace(wish.request, id=block.id), block))
         return version, wrong, ready
 
     async def _stopped_by(self, network: Network | None, request: BlockRequest) -> tuple[Refusal, str] | None:
@@ -293,12 +306,33 @@ def _told(entry: str) -> str:
     return f"must never be blocked: {entry}"
 
 
-def _block(request: BlockRequest, scope: Scope, value: str, actor: Actor, import_id: str, now: int) -> Block:
-    key = key_of(scope, value)
+def _read(
+    wishes: Sequence[BlockRequest], start: int, seen: set[str], refused: list[Refused]
+) -> tuple[list[_Wish], int]:
+    """Those whose value can be read and has not been seen before, and how many had been; `seen` learns of them."""
+    found: list[_Wish] = []
+    repeats = 0
+    for index, request in enumerate(wishes, start):
+        try:
+            scope, value, network = read_subject(request.scope, request.value)
+        except ValueError as error:
+            refused.append(Refused(index, request.value[:64], Refusal.INVALID, str(error)))
+            continue
+        key = key_of(scope, value)
+        if key in seen:
+            repeats += 1
+        else:
+            seen.add(key)
+            found.append(_Wish(index, request, scope, value, network))
+    return found, repeats
+
+
+def _block(wish: _Wish, actor: Actor, import_id: str, now: int) -> Block:
+    request, key = wish.request, key_of(wish.scope, wish.value)
     return Block(
         id=hashlib.sha256(f"{import_id} {key}".encode()).hexdigest()[:16],
-        value=value,
-        scope=scope,
+        value=wish.value,
+        scope=wish.scope,
         type=request.type,
         origin=request.origin,
         reason=request.reason,

@@ -3,22 +3,31 @@
 A list is one value, not a block for each entry: it comes and goes as a whole, and nobody reviews its entries. A change
 of its content goes on the changes stream, in the same step.
 
+Several hosts, each with a policy of its own, may share one Redis. Each claims the lists of its policy; a list is
+dropped when nobody claims it any more. What one of them wants is in force at all.
+
 | key | type | TTL | bound |
 |---|---|---|---|
-| `bartizan:{act}:lists` | hash, name to JSON | none | one field per list of the policy, 50 |
+| `bartizan:{act}:lists` | hash, name to JSON | none | one field per list of a policy, 50 per host |
+| `bartizan:{act}:lists:claims` | hash, `HOST NAME` to end in ms | none | one field per host and list; ended claims go |
 | `bartizan:{act}:list:NAME` | string, zstd: a value a line | none | one per list, a million values |
 | `bartizan:{act}:list:NAME:turn` | string, the process that fetches | 2 minutes | one per list |
 """
+
+from collections.abc import Collection
+from typing import Any
 
 import msgspec
 import zstandard
 
 from actions.blocks.keys import CHANGES_MAXLEN, changes_key
-from actions.storage import Client, act_key, storage_errors
+from actions.storage import Client, act_key, load_script, storage_errors, text_of
 from detectors.finding import DecisionType
 
 TURN_MS = 120_000
 """Longer than a fetch may take: two processes at once would only do the same twice."""
+CLAIM_MS = 600_000
+"""How long a host's claim lasts that is not renewed: longer than a restart takes."""
 LARGEST_LIST_BYTES = 64 * 1024 * 1024
 _encode = msgspec.json.Encoder().encode
 
@@ -45,16 +54,27 @@ class ListInfo(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     """Since then."""
     error: str = ""
+    asked_at: int | None = None
+    """When it was first asked for."""
+    stale_since: int | None = None
+    """Since when it could not be had, where people were told so."""
+    expires_ms: int = 0
+    """For how long it stays in force since `good_at`, as the policy says; 0 where nobody has said yet."""
     wanted: str = ""
     """Digest of what the policy said of it, and of what is never blocked, when it was last looked at."""
+
+    @property
+    def ends_at(self) -> int | None:
+        """When it is too old, unless it can be had again before, epoch ms; None where that is not known."""
+        return None if self.good_at is None or not self.expires_ms else self.good_at + self.expires_ms
 
 
 _info = msgspec.json.Decoder(ListInfo).decode
 
 
-def lists_key() -> str:
-    """How all lists are doing."""
-    return act_key("lists")
+def lists_key(*parts: str) -> str:
+    """How all lists are doing, or who claims which."""
+    return act_key("lists", *parts)
 
 
 def list_key(*parts: str) -> str:
@@ -67,6 +87,7 @@ class Lists:
 
     def __init__(self, redis: Client) -> None:
         self._redis = redis
+        self._claim, self._drop = load_script(redis, "claim_lists"), load_script(redis, "drop_list")
 
     async def infos(self) -> dict[str, ListInfo]:
         """How each is doing, by name. Raises: StorageError."""
@@ -106,15 +127,22 @@ class Lists:
                 pipe.xadd(changes_key(), row, maxlen=CHANGES_MAXLEN, approximate=True)  # type: ignore[arg-type]
                 await pipe.execute()
 
-    async def drop(self, name: str) -> None:
-        """Forget a list, and tell every process. Raises: StorageError."""
-        row = {"op": "list", "list": name, "reason": ""}
+    async def claim(self, host: str, names: Collection[str], given_up: Collection[str] = ()) -> list[str]:
+        """Renew a host's claims on the lists of its policy, and withdraw all its others; the lists that nobody wants.
+
+        `given_up`: what this process wanted until now, whatever another one of its host has said since.
+        Raises: StorageError.
+        """
+        args: list[Any] = [host, CLAIM_MS, len(names), *names, *given_up]
+        with storage_errors("claiming blocklists"):
+            unwanted = await self._claim(keys=[lists_key("claims"), lists_key()], args=args)
+        return sorted(map(text_of, unwanted))
+
+    async def drop(self, name: str) -> bool:
+        """Forget a list, unless somebody claims it, and tell every process; whether it was. Raises: StorageError."""
+        keys = [lists_key("claims"), lists_key(), list_key(name), changes_key()]
         with storage_errors("dropping a blocklist"):
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hdel(lists_key(), name)
-                pipe.delete(list_key(name))
-                pipe.xadd(changes_key(), row, maxlen=CHANGES_MAXLEN, approximate=True)  # type: ignore[arg-type]
-                await pipe.execute()
+            return bool(await self._drop(keys=keys, args=[name, CHANGES_MAXLEN]))
 
     async def take_turn(self, name: str, process: str) -> bool:
         """Whether it is this process that fetches a list now. Raises: StorageError."""

@@ -14,7 +14,7 @@ class Area(enum.StrEnum):
 SERVICE_RULES = frozenset(
     {
         *("health_check_failure", "high_error_rate", "elevated_error_rate", "slow_responses"),
-        *("source_unreadable", "source_silent"),
+        *("source_unreadable", "source_silent", "blocklist_stale"),
     }
 )
 

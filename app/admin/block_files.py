@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 
 from actions.blocks.block import BlockRequest, Origin
 from actions.blocks.imports import Imported, new_import_id
+from actions.errors import UnknownError
 from app.admin.access import AdminRoute, Responder, Viewer, World, admin_router, naming
 from app.admin.models import Duration, Output, Reason, duration_ms, problems
 from app.block_files.entry import Contents, Entry
@@ -56,6 +57,8 @@ class ImportModel(Output):
     made: int
     already: int
     """Blocked before."""
+    repeated: int
+    """Values that the file had named before: each counts once, and the first time counts."""
     refused: int
     """Must never be blocked, or are no value."""
     refused_by: dict[str, int]
@@ -63,6 +66,15 @@ class ImportModel(Output):
     unreadable: int
     errors: list[NotTaken]
     """The first 20 of both."""
+
+
+class ProgressModel(Output):
+    """How far an import has come."""
+
+    id: str
+    done: int
+    """Entries that are dealt with, whatever became of them."""
+    total: int
 
 
 class UndoneModel(Output):
@@ -86,7 +98,11 @@ async def import_blocks(
     dry_run: bool = False,
     import_id: Annotated[
         str | None,
-        Query(alias="id", pattern="^[A-Za-z0-9_-]{1,64}$", description="of one that was cut short"),
+        Query(
+            alias="id",
+            pattern="^[A-Za-z0-9_-]{1,64}$",
+            description="of one that was cut short, or to ask how far it has come",
+        ),
     ] = None,
 ) -> ImportModel:
     """Block what a file holds: plain, CSV, JSON, or CrowdSec's decisions; gzip and zstd are taken as well."""
@@ -150,6 +166,7 @@ def _answer(contents: Contents, done: Imported, *, dry_run: bool) -> ImportModel
         dry_run=dry_run,
         made=done.made,
         already=done.already,
+        repeated=done.repeated,
         refused=len(done.refused),
         refused_by=dict(Counter(one.why.value for one in done.refused)),
         unreadable=len(contents.wrong),
@@ -177,6 +194,15 @@ async def _unhurried(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
     for part in parts:
         yield part
         await asyncio.sleep(0)
+
+
+@router.get("/imports/{import_id}", responses=problems(404))
+async def show_import(world: World, _: Responder, import_id: str) -> ProgressModel:
+    """How far an import has come that runs or has just ended: it was begun with this `id`."""
+    found = await world.actions.imports.progress.of(import_id)
+    if found is None:
+        raise UnknownError(f"import {import_id[:64]!r} has not begun lately")
+    return ProgressModel(id=import_id, done=found.done, total=found.total)
 
 
 @router.delete("/imports/{import_id}", responses=problems(404))

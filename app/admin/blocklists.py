@@ -30,6 +30,8 @@ class BlocklistModel(Output):
     next_at: Moment
     failures: int
     """Since then."""
+    stale_since: Moment | None
+    """Since when it could not be had, where that is longer than its `expires`: an incident is open."""
     error: str
 
 

@@ -14,10 +14,13 @@ from actions.blocks.networks import NeverBlock
 from app.block_files.reading import Form
 from app.blocklists.fetching import LARGEST_BYTES, FetchError, fetch, make_client
 from app.blocklists.selecting import Selected, select
+from app.blocklists.stale import StaleLists
 from app.policies.blocklists import ListSource
 from detectors.errors import StorageError
 
 LOOK_S = 5.0
+CLAIM_EVERY_MS = 60_000
+"""A tenth of the time that a claim lasts."""
 FIRST_PAUSE_MS = 60_000
 """After a failure; it doubles up to the list's own interval."""
 JITTER = 0.1
@@ -38,14 +41,17 @@ class Refresher:
         never_block: Callable[[], NeverBlock],
         now: Callable[[], int],
         process: str,
+        stale: StaleLists,
         *,
         chance: Callable[[], float] = random.random,
         client: Callable[[], httpx.AsyncClient] = make_client,
         show: Callable[[Mapping[str, ListInfo]], object] = lambda infos: None,
     ) -> None:
-        """`show` is told at each look how all lists are doing."""
+        """`process`: its name, HOST-NUMBER. `show` is told at each look how all lists are doing."""
         self._lists, self._sources, self._never_block = lists, sources, never_block
         self._now, self._process, self._chance = now, process, chance
+        self._host, self._stale = process.rpartition("-")[0], stale
+        self._claimed, self._claimed_at = frozenset[str](), 0
         self._client, self._show = client, show
         self._seen: dict[str, str] = {}
         """What this process wanted of each list when it last acted on it. Where processes want different things,
@@ -54,18 +60,32 @@ class Refresher:
     async def look(self) -> None:
         """Fetch what is due, drop what the policy no longer names. Redis away: it waits. Never raises StorageError."""
         try:
+            sources = self._sources()
+            await self._claim(frozenset(source.name for source in sources))
             infos = await self._lists.infos()
             self._show(infos)
-            sources = self._sources()
-            for name in infos.keys() - {source.name for source in sources}:
-                await self._lists.drop(name)
-                log.info("blocklist_dropped", list=name)
             places = asyncio.Semaphore(AT_ONCE)
             async with asyncio.TaskGroup() as group:
                 for source in sources:
                     group.create_task(self._keep(source, infos.get(source.name), places))
         except* StorageError as errors:
             log.warning("blocklists_wait", error=str(errors.exceptions[0]))
+
+    async def _claim(self, names: frozenset[str]) -> None:
+        """Say what this host wants, where that has changed or was said a while ago, and drop what nobody wants.
+
+        Raises: StorageError.
+        """
+        now = self._now()
+        if names == self._claimed and 0 <= now - self._claimed_at < CLAIM_EVERY_MS:
+            return
+        for name in await self._lists.claim(self._host, names, self._claimed - names):
+            info = await self._lists.info(name)
+            if info is not None:
+                await self._stale.end(info, "no policy names it any more")
+            if await self._lists.drop(name):
+                log.info("blocklist_dropped", list=name)
+        self._claimed, self._claimed_at = names, now
 
     async def _keep(self, source: ListSource, info: ListInfo | None, places: asyncio.Semaphore) -> None:
         """Raises: StorageError."""
@@ -95,6 +115,8 @@ class Refresher:
         self, source: ListSource, found: ListInfo | None, wanted: str, never_block: NeverBlock
     ) -> None:
         info = found or ListInfo(name=source.name, place=source.place, type=source.type)
+        asked_at = info.asked_at or self._now()
+        info = msgspec.structs.replace(info, asked_at=asked_at, expires_ms=source.expires_ms)
         if info.wanted != wanted:
             info = msgspec.structs.replace(info, place=source.place, wanted=wanted, etag="", last_modified="")
         try:
@@ -109,11 +131,18 @@ class Refresher:
             return
         if info.failures:
             log.info("blocklist_refreshed_again", list=source.name)
+        await self._stale.end(info)
         now = self._now()
         pause = source.every_ms * (1 + JITTER * (2 * self._chance() - 1))
         tags = {"etag": fetched.etag[:256], "last_modified": fetched.last_modified[:64]}
         good = msgspec.structs.replace(
-            info, **tags, good_at=now, next_at=now + round(pause), failures=0, error=""
+            info,
+            **tags,
+            good_at=now,
+            next_at=now + round(pause),
+            failures=0,
+            error="",
+            stale_since=None,
         )
         if selected is None:
             await self._lists.note(good)
@@ -140,7 +169,10 @@ class Refresher:
         bad = msgspec.structs.replace(info, failures=info.failures + 1, error=error, next_at=next_at)
         if not info.failures:
             log.warning("blocklist_not_refreshed", list=source.name, error=error, entries=info.entries)
-        is_too_old = info.good_at is not None and now - info.good_at > source.expires_ms
+        since = info.asked_at if info.good_at is None else info.good_at
+        is_too_old = since is not None and now - since > source.expires_ms
+        if is_too_old and info.stale_since is None:
+            bad = msgspec.structs.replace(bad, stale_since=await self._stale.begin(bad))
         if info.entries and is_too_old:
             log.error("blocklist_expired", list=source.name, entries=info.entries)
             bad = msgspec.structs.replace(bad, digest="", entries=0, etag="", last_modified="")

@@ -1,15 +1,20 @@
 """`bartizan blocks import`, `export` and `undo-import`: files of blocks, over the HTTP API."""
 
+import secrets
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from app.commands.blocks import BLOCKS, Reason, blocks
+from app.commands.import_progress import Ask, shown
 from app.commands.output import Json, print_fields, print_json, printable
 from detectors.errors import ConfigError
+
+if TYPE_CHECKING:
+    from app.commands.api import Api
 
 __all__ = ["blocks"]
 
@@ -28,12 +33,15 @@ def import_file(
     kind: Annotated[str, typer.Option("--type", help="Of entries that name none.")] = "ban",
     force: Annotated[bool, typer.Option(help="Block even very wide networks.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Only say what would become of it.")] = False,
+    import_id: Annotated[
+        str | None, typer.Option("--id", help="Of one that was cut short, to complete it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Block all that a file holds: plain lines, CSV, JSON, CrowdSec's decisions."""
-    from app.commands.api import Api
+    from app.commands.api import Api, ApiError
 
-    data = _read(file)
+    data, import_id = _read(file), import_id or secrets.token_hex(6)
     params = {
         "reason": reason,
         "format": form,
@@ -41,13 +49,33 @@ def import_file(
         "type": kind,
         "force": "true" if force else None,
         "dry_run": "true" if dry_run else None,
+        "id": import_id,
     }
-    with Api(timeout_s=TIMEOUT_S) as api, _waiting(f"Importing {file}"):
-        done = api.upload(f"{BLOCKS}/import", params, data)
+    try:
+        with Api(timeout_s=TIMEOUT_S) as api, shown(f"Importing {file}", _asking(api, import_id)):
+            done = api.upload(f"{BLOCKS}/import", params, data)
+    except ApiError as error:
+        if not dry_run and not 400 <= error.status < 500:  # it may have begun
+            typer.echo(f"To complete it: the same once more with --id {import_id}", err=True)
+        raise
     if as_json:
         print_json(done)
         return
     _tell(done)
+
+
+def _asking(api: "Api", import_id: str) -> Ask:
+    """Asks the service how far an import has come; a failure says nothing, the import itself will tell."""
+    from app.commands.api import ApiError
+
+    def ask() -> tuple[int, int] | None:
+        try:
+            found = api.call("GET", f"{BLOCKS}/imports/{quote(import_id, safe='')}")
+        except (ApiError, RuntimeError):  # RuntimeError: the connection was closed meanwhile
+            return None
+        return found["done"], found["total"]
+
+    return ask
 
 
 def _tell(done: dict[str, Any]) -> None:

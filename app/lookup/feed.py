@@ -53,6 +53,7 @@ class Feed:
         self._ring: deque[tuple[tuple[int, int], Change]] = deque()
         self._ring_size = ring_size
         self.history = History()
+        self._listed_at: dict[str, tuple[int, int]] = {}
         self._moved = asyncio.Event()
         self._answers: dict[str, bytes] = {}
         self._list: tuple[str, int | None, str, bytes] | None = None
@@ -173,6 +174,7 @@ class Feed:
 
     def _taking(self, name: str, packed: PackedList | None, cursor: str | None) -> Iterator[None]:
         before, now = self.table.put_list(name, packed), self._now()
+        self._listed_at[name] = parse_cursor(cursor or self.cursor)
         told: list[Change] = []
         if cursor is not None:
             self.history.note(Event(parse_cursor(cursor), list_before=before, list_after=packed))
@@ -191,6 +193,23 @@ class Feed:
         elif cursor is not None:
             self._remember(parse_cursor(cursor), told)
         self._move(cursor or self.cursor)
+
+    def end_list(self, name: str) -> None:
+        """Take an external list out while Redis is away, without a change in the stream that says so.
+
+        Whoever follows takes the whole list, at the next cursor that there can be. Once Redis is back, and has no
+        newer change, its cursor is older than that: then everyone starts over once more.
+        """
+        self.table.put_list(name, None)
+        self._listed_at.pop(name, None)
+        if self.is_ready:
+            ms, sequence = parse_cursor(self.cursor)
+            self._start_over((ms, sequence + 1))
+            self._move(f"{ms}-{sequence + 1}")
+
+    def has_list_at(self, name: str, cursor: str) -> bool:
+        """Whether the list that stands there now had come into force at this cursor."""
+        return self._listed_at.get(name, (0, 0)) <= parse_cursor(cursor)
 
     def _start_over(self, position: tuple[int, int]) -> None:
         """Whoever followed so far takes the whole list."""

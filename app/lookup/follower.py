@@ -12,12 +12,11 @@ from actions.blocks.block import Change as StoredChange
 from actions.blocks.decision import Decision
 from actions.blocks.feed import Changes, Snapshot
 from actions.blocks.lists import ListInfo
-from app.lookup.feed import Feed
+from app.lookup.feed import Feed, parse_cursor
 from app.lookup.packed import PackedList
 from app.lookup.table import Allowed, Table
 from app.lookup.wire import Change, Disallowed, Removed
 from detectors.errors import StorageError
-from detectors.finding import DecisionType
 
 BLOCK_MS = 1000
 """How long one read waits for news: below the socket's timeout, or every quiet second is an outage."""
@@ -66,7 +65,15 @@ def _packed(info: ListInfo, values: bytes) -> PackedList:
         type=info.type,
         reason=f"on the list {info.name}",
         fetched_at=info.fetched_at or 0,
+        digest=info.digest,
     )
+
+
+def _is_same(packed: PackedList | None, info: ListInfo | None) -> bool:
+    """Whether a list stands in the table as Redis has it."""
+    if packed is None or info is None or not info.entries:
+        return packed is None and (info is None or not info.entries)
+    return (packed.digest, packed.type) == (info.digest, info.type)
 
 
 class Follower:
@@ -87,8 +94,6 @@ class Follower:
         self._feed = feed
         self._now = now
         self._lists = lists
-        self._known: dict[str, tuple[str, DecisionType]] = {}
-        """Digest and type of each list in force."""
         self._on_storage_error = on_storage_error
         self._sleep = sleep
         self._chance = chance
@@ -160,10 +165,13 @@ class Follower:
 
     async def _load_lists(self, cursor: str) -> None:
         infos = {} if self._lists is None else await self._lists.infos()
-        for name in {*infos, *self._known}:
-            info = infos.get(name)
-            if self._known.get(name) != (None if info is None else (info.digest, info.type)):
-                await self._take_list(name, cursor if self._feed.is_ready else None)
+        standing, feed = self._feed.table.lists, self._feed
+        # Where Redis has lost something, everyone starts over anyhow; the cursor only then goes back.
+        is_behind = parse_cursor(cursor) < parse_cursor(feed.cursor)
+        told_at = cursor if feed.is_ready and not is_behind else None
+        for name in {*infos, *standing}:
+            if not _is_same(standing.get(name), infos.get(name)):
+                await self._take_list(name, told_at)
 
     async def _take_list(self, name: str, cursor: str | None) -> None:
         """Raises: StorageError; the next load takes it then."""
@@ -172,9 +180,6 @@ class Follower:
         packed = None
         if info is not None and values is not None:
             packed = await asyncio.to_thread(_packed, info, values)
-            self._known[name] = (info.digest, info.type)
-        else:
-            self._known.pop(name, None)
         await self._feed.renew_list(name, packed, cursor)
         log.info("blocklist_taken", list=name, entries=0 if packed is None else len(packed))
 

@@ -32,11 +32,15 @@ class PackedList:
         type: DecisionType,
         reason: str,
         fetched_at: int,
-        until: int | None,
+        until: int | None = None,
+        digest: str = "",
     ) -> None:
-        """`v4`: sorted, without repeats. `networks`: by version and shift, the numbers without their host bits."""
+        """`v4`: sorted, without repeats. `networks`: by version and shift, the numbers without their host bits.
+
+        `digest`: of its content, where somebody will want to know whether it is still the same.
+        """
         self.name, self.type, self.reason = name, type, reason
-        self.fetched_at, self.until = fetched_at, until
+        self.fetched_at, self.until, self.digest = fetched_at, until, digest
         self._v4 = v4
         self._starts = _starts(v4)
         self._levels = {version: sorted(levels.items()) for version, levels in networks.items()}
@@ -51,6 +55,7 @@ class PackedList:
         reason: str,
         fetched_at: int,
         until: int | None = None,
+        digest: str = "",
     ) -> "PackedList":
         """The list of these addresses and CIDRs. A million take 1.5 s; times are epoch ms.
 
@@ -65,7 +70,25 @@ class PackedList:
             else:
                 networks[version].setdefault(shift, set()).add(number >> shift)
         v4 = array("I", sorted(single))
-        return cls(name, v4, networks, type=type, reason=reason, fetched_at=fetched_at, until=until)
+        return cls(
+            *(name, v4, networks),
+            type=type,
+            reason=reason,
+            fetched_at=fetched_at,
+            until=until,
+            digest=digest,
+        )
+
+    @property
+    def v4(self) -> "array[int]":
+        """Its single IPv4 addresses, sorted. Not to be changed."""
+        return self._v4
+
+    def levels(self) -> Iterator[tuple[int, int, set[int]]]:
+        """All else: version, shift, and the numbers without their host bits. Not to be changed."""
+        for version, levels in self._levels.items():
+            for shift, numbers in levels:
+                yield version, shift, numbers
 
     @property
     def origin(self) -> str:

@@ -90,6 +90,11 @@ class SnapshotKeeper:
         self._file = file
         self._saved = ""
 
+    @property
+    def saved(self) -> str:
+        """The cursor of what the file says; empty where nothing is known of it."""
+        return self._saved
+
     async def restore(self) -> int:
         """Put in force what the file says, where there is one; how many decisions that are."""
         found = await asyncio.to_thread(self._file.load)

@@ -6,7 +6,7 @@ address inside a blocked range is let through without cutting the range.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 
 import msgspec
@@ -103,6 +103,11 @@ class Table(Layers):
             lists[name] = packed
         self._lists = dict(sorted(lists.items()))
         return before
+
+    @property
+    def lists(self) -> Mapping[str, PackedList]:
+        """The external lists in force, by name."""
+        return self._lists
 
     @property
     def has_lists(self) -> bool:

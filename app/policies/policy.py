@@ -50,7 +50,7 @@ from detectors.trusted_clients import TrustedClient
 INCIDENT_RULES = frozenset(
     {
         *("health_check_failure", "high_error_rate", "elevated_error_rate", "slow_responses"),
-        *("security_breach", "source_unreadable", "source_silent"),
+        *("security_breach", "source_unreadable", "source_silent", "blocklist_stale"),
     }
 )
 """These stand under incident_detection, all others under security_alerts: the operator's document."""

@@ -16,7 +16,7 @@ class Exemptions:
         """Raises: ValueError naming the pattern that is none."""
         if isinstance(patterns, str):
             raise ValueError("exempt: a list of paths is needed, not one text")
-        exact, prefixes, globs = set(), [], []
+        exact, prefixes, globs, heads = set(), [], [], []
         for pattern in patterns:
             if not pattern.startswith("/") or _AMBIGUOUS.search(pattern):
                 raise ValueError(f"exempt: {pattern!r} is no plain path that begins with /")
@@ -24,12 +24,15 @@ class Exemptions:
                 raise ValueError(f"exempt: {pattern!r} would exempt everything; observe=True is for that")
             if "*" in pattern:
                 globs.append(_regex(pattern))
+                heads.append(pattern.partition("*")[0])
             elif pattern.endswith("/"):
                 prefixes.append(pattern)
             else:
                 exact.add(pattern)
                 prefixes.append(pattern + "/")
         self._exact, self._prefixes = frozenset(exact), tuple(prefixes)
+        self.beginnings = (*exact, *prefixes, *heads)
+        """A path that begins with none of these is not exempt."""
         self._glob = re.compile("|".join(globs)) if globs else None
 
     def __bool__(self) -> bool:

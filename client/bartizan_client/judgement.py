@@ -49,15 +49,18 @@ class Judge:
         """The table's generation at which nothing covered a source; most requests come from the same few."""
         self._exempt = Exemptions(settings.exempt)
         self._is_exempting = bool(self._exempt)
+        self._path = reader.path
         self._hooks, self._responses = settings.type_hooks, settings.responses
         self._handled = frozenset({*self._hooks, *self._responses} - {DecisionType.BAN})
         self._unjudged, self._logged_s, self._complained_s = 0, 0.0, 0.0
 
     def judge(self, native: Any) -> Verdict:
         """What becomes of this request."""
-        if self._is_exempting and self._exempt.covers(self._read.path(native)):
-            self.counts["exempt"] += 1
-            return _EXEMPT
+        if self._is_exempting:
+            path = self._path(native)
+            if path.startswith(self._exempt.beginnings) and self._exempt.covers(path):
+                self.counts["exempt"] += 1
+                return _EXEMPT
         table = self._follower.table
         generation = table.generation
         if self._is_proxied:

@@ -1,12 +1,14 @@
 """Many blocks at once: the same rules as for one, once and for all, and taken back together."""
 
+import asyncio
 import time
 
 import pytest
 from acting import ALICE, DAY, HOUR, IP, Clock, a_manual, a_request
 
 from actions.blocks.block import BlockFilter, BlockRequest, BlockStatus, DecisionType, Origin, Scope
-from actions.blocks.imports import Refusal, import_key
+from actions.blocks.import_progress import import_key
+from actions.blocks.imports import Refusal
 from actions.errors import UnknownError
 from actions.world import World
 from app.lookup.feed import Feed
@@ -86,6 +88,42 @@ async def test_a_dry_run_says_what_would_be_and_does_nothing(world: World) -> No
     assert (done.made, done.already, len(done.refused)) == (1, 1, 1)
     assert (await world.blocklist.counts())["active"] == 1
     assert (await world.audit.page(action="block.import"))[0] == []
+
+
+@pytest.mark.parametrize("dry", [False, True])
+async def test_a_value_that_is_named_again_counts_once_and_as_it_was_named_first(
+    world: World, dry: bool
+) -> None:
+    await world.blocklist.block(a_request())
+    few = [
+        *(wish("203.0.113.2", type=DecisionType.CAPTCHA), wish("203.0.113.2/32"), wish("203.0.113.2")),
+        *(wish(IP), wish(IP), wish("::1"), wish("0::1"), wish("nonsense"), wish("nonsense")),
+        *(wish("fr", scope=Scope.COUNTRY), wish("Country:FR", scope=None)),
+    ]
+    many = [wish(f"198.51.{n // 250 % 3}.{n % 250}") for n in range(1500)]
+    done = await world.imports.run([*few, *many], ALICE, "i", "r", dry=dry)
+    assert (done.made, done.already, done.repeated) == (2 + 750, 1, 5 + 750)
+    assert [one.why for one in done.refused] == [Refusal.NEVER_BLOCK, Refusal.INVALID, Refusal.INVALID]
+    block = await world.blocklist.find_active("203.0.113.2")
+    assert (block is None) if dry else (block is not None and block.type is DecisionType.CAPTCHA)
+    told = (await world.audit.page(action="block.import"))[0]
+    assert [entry.after["repeated"] for entry in told] == ([] if dry else [755])
+
+
+async def test_how_far_an_import_has_come_is_known_while_it_runs(world: World) -> None:
+    assert await world.imports.progress.of("i") is None
+    wishes = [wish(f"203.0.{n // 250}.{n % 250}") for n in range(3000)]
+    seen = []
+    task = asyncio.create_task(world.imports.run(wishes, ALICE, "i", "r"))
+    while not task.done():
+        found = await world.imports.progress.of("i")
+        seen += [found.done] if found is not None and found.total == 3000 else []
+    assert seen == sorted(seen)
+    assert 0 < seen[0] < 3000
+    found = await world.imports.progress.of("i")
+    assert found is not None
+    assert (found.done, found.total) == (3000, 3000)
+    assert 0 < await world.redis.pttl(import_key("i", "progress")) <= HOUR
 
 
 async def test_a_weaker_block_and_one_that_is_over_give_way(world: World, clock: Clock) -> None:

@@ -28,7 +28,8 @@ async def values(desk: Desk, **params: Any) -> set[str]:
 
 async def test_a_file_is_blocked_and_each_exception_named(desk: Desk) -> None:
     done = await take(desk, FILE, duration="7d")
-    assert (done["made"], done["already"], done["refused"], done["format"]) == (2, 1, 2, "plain")
+    assert (done["made"], done["already"], done["repeated"]) == (2, 0, 1)
+    assert (done["refused"], done["format"]) == (2, "plain")
     assert done["refused_by"] == {"never_block": 1, "invalid": 1}
     assert [(e["line"], e["value"]) for e in done["errors"]] == [(4, "127.0.0.1"), (5, "nonsense")]
     assert "loopback" in done["errors"][0]["error"]
@@ -43,9 +44,16 @@ async def test_an_import_is_undone_by_its_id(desk: Desk) -> None:
     assert (await desk.responder.delete("/blocks/imports/unknown")).status_code == 404
 
 
+async def test_who_names_an_import_is_told_how_far_it_has_come(desk: Desk) -> None:
+    assert (await desk.responder.get("/blocks/imports/mine")).status_code == 404
+    await take(desk, FILE, id="mine")
+    assert (await desk.responder.get("/blocks/imports/mine")).json() == {"id": "mine", "done": 5, "total": 5}
+    assert (await desk.viewer.get("/blocks/imports/mine")).status_code == 403
+
+
 async def test_a_dry_run_makes_nothing(desk: Desk) -> None:
     done = await take(desk, FILE, dry_run="true")
-    assert (done["dry_run"], done["made"]) == (True, 3)
+    assert (done["dry_run"], done["made"], done["already"], done["repeated"]) == (True, 2, 0, 1)
     assert await values(desk) == set()
 
 

@@ -43,6 +43,7 @@ RESPONDER = {
     ("POST", "/blocks"),
     ("POST", "/blocks/bulk"),
     ("POST", "/blocks/import"),
+    ("GET", "/blocks/imports/{import_id}"),
     ("POST", "/blocklists/{name}/refresh"),
     ("DELETE", "/blocks/imports/{import_id}"),
     ("PATCH", "/blocks/{block_id}"),

@@ -1,6 +1,11 @@
 """`bartizan blocks import`, `export`, `undo-import` and `bartizan blocklists` against the real service."""
 
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +18,7 @@ from app.cli import app
 from app.policies.policy import default_text
 from detectors.errors import BartizanError
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 FILE = "# seen elsewhere\n203.0.113.9\n198.51.100.0/24 ; a network\n127.0.0.1\nnonsense\n"
 
 
@@ -78,6 +84,66 @@ def test_standard_input_is_a_file_and_a_dry_run_makes_nothing() -> None:
     )
     assert (done["dry_run"], done["made"]) == (True, 1)
     assert "203.0.113.8" not in exported()
+
+
+MANY = 20_000
+
+
+def on_a_terminal(*command: str, is_terminal: bool = True) -> tuple[str, str]:
+    """What a command of its own process prints: on standard output, and on standard error, a terminal or a pipe."""
+    ours, theirs = pty.openpty() if is_terminal else os.pipe()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", *command], stdout=subprocess.PIPE, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    pieces = []
+    try:
+        while piece := os.read(ours, 65536):
+            pieces.append(piece)
+    except OSError:  # how a terminal ends
+        pass
+    os.close(ours)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, (out, pieces)
+    return out.decode(), b"".join(pieces).decode()
+
+
+def test_a_large_file_shows_how_far_it_has_come_and_is_one_import(tmp_path: Path) -> None:
+    lines = [f"198.{18 + n // 65_536}.{n // 256 % 256}.{n % 256}" for n in range(MANY)]
+    (tmp_path / "many.txt").write_text("\n".join(lines))
+    out, err = on_a_terminal("blocks", "import", "many.txt", "--reason", "r", "--json")
+    done = json.loads(out)
+    assert (done["made"], done["refused"]) == (MANY, 0)
+    steps = [int(step) for step in re.findall(rf"(\d+)/{MANY}", err)]
+    assert steps == sorted(steps)
+    assert any(0 < step < MANY for step in steps)
+    assert f"lifted {MANY}" in run("blocks", "undo-import", done["id"], "--reason", "wrong file")
+
+
+def test_on_a_pipe_nothing_is_shown() -> None:
+    Path("few.txt").write_text("203.0.113.77\n")
+    out, err = on_a_terminal(
+        "blocks", "import", "few.txt", "--reason", "r", "--dry-run", "--json", is_terminal=False
+    )
+    assert (json.loads(out)["made"], err) == (1, "")
+
+
+def test_what_was_cut_short_is_completed_by_its_id() -> None:
+    Path("few.txt").write_text("203.0.113.66\n")
+    first = json.loads(run("blocks", "import", "few.txt", "--reason", "r", "--id", "mine", "--json"))
+    Path("few.txt").write_text("203.0.113.66\n203.0.113.67\n203.0.113.67\n")
+    again = json.loads(run("blocks", "import", "few.txt", "--reason", "r", "--id", "mine", "--json"))
+    assert [(d["made"], d["already"], d["repeated"]) for d in (first, again)] == [(1, 0, 0), (1, 1, 1)]
+    assert "lifted 2" in run("blocks", "undo-import", "mine", "--reason", "wrong file")
+
+
+def test_who_loses_the_service_is_told_how_to_complete_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("few.txt").write_text("203.0.113.66\n")
+    monkeypatch.setenv("BARTIZAN_PORT", "1")
+    done = CliRunner().invoke(app, ["blocks", "import", "few.txt", "--reason", "r", "--id", "mine"])
+    assert isinstance(done.exception, BartizanError)
+    assert "the same once more with --id mine" in done.output
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_no_rule_is_missing_from_the_table():
         "impossible_travel",
         "source_unreadable",
         "source_silent",
+        "blocklist_stale",
         "crowdsec_alert",
     }
     assert set(MATCHED) | apart == set(DEFAULTS)

@@ -251,7 +251,7 @@ async def test_of_four_processes_one_notices_the_end(redis: Redis, redis_server:
 
 def test_only_rules_about_the_services_own_health_recover():
     by_host = {"health_check_failure", "high_error_rate", "elevated_error_rate", "slow_responses"}
-    by_source = {"source_unreadable", "source_silent"}
+    by_source = {"source_unreadable", "source_silent", "blocklist_stale"}
     assert by_host | by_source == RECOVERING
     assert all(DEFAULTS[name].group_by == (SubjectKind.HOST,) for name in by_host)
     assert all(DEFAULTS[name].group_by == (SubjectKind.SOURCE,) for name in by_source)

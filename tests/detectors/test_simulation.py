@@ -17,7 +17,7 @@ USERS = 5_000
 """A quarter of the day in the docs: the machines that fail all day are as many, and the whole takes a minute."""
 OF_OPERATIONS = {
     *("health_check_failure", "high_error_rate", "elevated_error_rate", "slow_responses"),
-    *("source_unreadable", "source_silent", "crowdsec_alert"),
+    *("source_unreadable", "source_silent", "blocklist_stale", "crowdsec_alert"),
 }
 """Rules about the site's own health and that of its logs: nobody attacks. And what somebody else has found."""
 

@@ -8,6 +8,7 @@ import httpx
 from test_crashes import eventually
 
 from app.embedded_redis import embedded
+from app.policies.policy import default_text
 from benchmarks.service import TOKENS, Service, running_service
 
 
@@ -44,3 +45,24 @@ def test_a_restart_while_redis_is_away_lets_no_attacker_in() -> None:
         assert lookup(service, "198.51.100.8")["blocked"] is True
         assert lookup(service, "198.51.100.7")["blocked"] is False
         assert lookup(service, "203.0.113.10")["blocked"] is False
+
+
+def test_nor_one_that_stands_on_an_external_list(tmp_path: Path) -> None:
+    (tmp_path / "partners.txt").write_text("192.0.2.77\n2001:db8:7::/48\n")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"{default_text()}\nblocklists: {{partners: {{file: partners.txt, every: 10s}}}}\n")
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        redis = ExitStack()
+        url = redis.enter_context(embedded(Path(folder))).url
+        stack.callback(redis.close)
+        service = stack.enter_context(running_service(redis_url=url, policy=str(policy)))
+        assert eventually(lambda: lookup(service, "192.0.2.77").get("blocked") is True)
+        service.stop()
+        redis.close()
+        service.start_again()
+        for address in ("192.0.2.77", "2001:db8:7::1"):
+            found = lookup(service, address)
+            assert found["blocked"] is True
+            assert found["decision"]["origin"] == "lists:partners"  # type: ignore[index]
+        assert lookup(service, "192.0.2.78")["blocked"] is False
