@@ -4,6 +4,7 @@ All keys carry the hash tag `{act}`, so that one MULTI or one Lua script may cha
 and Redis Cluster keeps them on one node.
 """
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -92,15 +93,20 @@ def begin(pipe: Pipeline) -> None:
 async def pages_of_hash(redis: Client, key: str, page: int = 2000) -> AsyncIterator[dict[bytes, bytes]]:
     """A hash of any size, a page at a time, so that no single reply holds Redis or the event loop up.
 
-    A field present from beginning to end comes at least once; one that comes or goes meanwhile may or may not.
+    A field present from beginning to end comes at least once; one that comes or goes meanwhile may or may not. Redis
+    gathers the next page while this one is worked on.
     """
-    cursor = 0
-    while True:
-        reply: Any = await redis.hscan(key, cursor, count=page)
-        cursor, found = reply
-        yield found
-        if cursor == 0:
-            return
+    reply: Any = await redis.hscan(key, 0, count=page)
+    cursor, found = reply
+    while cursor:
+        following = asyncio.ensure_future(redis.hscan(key, cursor, count=page))
+        try:
+            await asyncio.sleep(0)  # so that it is sent
+            yield found
+            cursor, found = await following
+        finally:
+            following.cancel()
+    yield found
 
 
 async def ensure_group(redis: Client, stream: str, group: str) -> None:

@@ -1,9 +1,17 @@
-"""How soon a new process answers for a million decisions: with a copy on disk, and from Redis alone."""
+"""How soon a new process answers for a million decisions: with a copy on disk, and from Redis alone.
+
+Beside it, in the same run, an application of FastAPI and uvicorn with one empty route. All is compiled to bytecode
+before, as an installed package is.
+"""
 
 import asyncio
+import compileall
 import secrets
+import subprocess
+import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +22,18 @@ from actions.blocks.decision import Decision
 from actions.blocks.keys import blocks_key
 from app.embedded_redis import embedded
 from app.lookup.snapshot import FILE
-from benchmarks.service import TOKENS, Connection, Service, head_of, running_service
+from benchmarks.service import TOKENS, Connection, Service, free_port, head_of, running_service
 
 DECISIONS = 1_000_000
 AT_A_TIME = 10_000
 ASKED = "198.18.0.0"
 LONGEST_S = 120.0
+EMPTY = """
+import fastapi, uvicorn
+app = fastapi.FastAPI()
+app.get("/")(lambda: {{}})
+uvicorn.run(app, port={port}, log_level="error")
+"""
 
 
 def decisions(count: int) -> Iterator[Decision]:
@@ -80,9 +94,28 @@ def started(service: Service) -> float:
     return wait_until_blocked(service, begun)
 
 
+def started_empty() -> float:
+    """Seconds until an application that does nothing answers."""
+    port = free_port()
+    begun = time.perf_counter()
+    with subprocess.Popen([sys.executable, "-c", EMPTY.format(port=port)]) as process:
+        try:
+            while time.perf_counter() - begun < LONGEST_S:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/").close()
+                    return time.perf_counter() - begun
+                except OSError:
+                    time.sleep(0.01)
+            raise SystemExit("the empty application did not answer within two minutes")
+        finally:
+            process.terminate()
+
+
 def measure() -> dict[str, float]:
     """All figures of this file."""
-    figures = {}
+    for room in ("app", "actions", "detectors"):
+        compileall.compile_dir(room, quiet=1)
+    figures = {"start of an empty FastAPI application, s": min(started_empty() for _ in range(3))}
     with tempfile.TemporaryDirectory() as folder, embedded(Path(folder)) as redis:
         fill(redis.url, 1)
         with running_service(redis_url=redis.url) as service:
