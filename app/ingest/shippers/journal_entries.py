@@ -162,6 +162,6 @@ def read_entry(entry: Entry, received_ms: int) -> tuple[Event, bytes]:
         program = None  # the identifier names the container
     is_part = "CONTAINER_PARTIAL_MESSAGE" in texts or "CONTAINER_PARTIAL_ID" in texts
     is_impostor = program is not None and program.startswith("sshd") and entry.get(b"_UID", _ROOT) != _ROOT
-    return event if is_impostor or is_part else unwrap(event, received_ms, program), msgspec.json.encode(
-        texts
-    )
+    if not is_impostor and not is_part:
+        event = unwrap(event, received_ms, program)
+    return event, msgspec.json.encode(texts)
