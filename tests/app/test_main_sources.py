@@ -105,7 +105,13 @@ async def test_a_format_nobody_reads_is_an_incident_and_its_records_count_after_
 
     monkeypatch.setattr(registry, "FORMATS", (Format("sshd", "a wall's own", "made up", parse),))
     answer = await client.post("/admin/rejected/reingest", json={}, headers=token(ADMIN))
-    assert answer.json() == {"accepted": 100, "rejected": 0, "duplicates": 0, "next_cursor": None}
+    assert answer.json() == {
+        "accepted": 100,
+        "rejected": 0,
+        "duplicates": 0,
+        "errors": [],
+        "next_cursor": None,
+    }
     await world_of(app).responder.drain()
     assert "203.0.113.9" in [block["value"] for block in await get(client, "blocks")]
 
