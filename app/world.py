@@ -1,12 +1,9 @@
 """Everything a request or a task may need, in one object: `app.state.world`."""
 
-import fcntl
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import httpx
 import structlog
@@ -43,8 +40,9 @@ from app.metrics import Metrics
 from app.policies.policy import Policy
 from app.policies.store import PolicyStore
 from app.redis import connect
-from app.settings import Settings, fingerprint_key, write_new_private
+from app.settings import Settings, fingerprint_key
 from app.site import site_of
+from app.slot import take_slot
 from app.sources.reingest import Reingest
 from app.sources.rejected import RejectedRecords
 from app.sources.sources import Sources
@@ -54,13 +52,11 @@ from app.status_feed import StatusFeed
 from app.tokens import TokenStore
 from detectors.addresses import Networks
 from detectors.engine import Engine
-from detectors.errors import ConfigError, StorageError
+from detectors.errors import StorageError
 from detectors.finding import SubjectKind
 from detectors.geo import Geo
 from detectors.windows import Windows
 
-MOST_PROCESSES = 1024
-"""That may share one data folder at a time."""
 PATTERN_CACHE = "cache"
 """The folder within the data folder that keeps the compiled patterns; it may be deleted at any time."""
 
@@ -264,30 +260,6 @@ def build_world(settings: Settings, now: Callable[[], int]) -> AppWorld:
     store.checks.append(lambda policy: check_channels(policy.channels, settings.data_dir))
     store.on_change.append(world.take_policy)
     return world
-
-
-def take_slot(data_dir: Path) -> tuple[int, str]:
-    """A name for this process that no other running one has, and that the next one after it gets again.
-
-    The same name means that findings which a killed process had taken are resumed at once by its successor.
-    Answers the open, locked file (closing it gives the name back) and the name. Raises: ConfigError.
-    """
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        instance = data_dir / "instance.id"
-        write_new_private(instance, secrets.token_hex(6))
-        prefix = instance.read_text(encoding="ascii").strip()
-        for number in range(MOST_PROCESSES):
-            file = os.open(data_dir / f"slot-{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(file)
-            else:
-                return file, f"{prefix}-{number}"
-    except OSError as error:
-        raise ConfigError(f"BARTIZAN_DATA_DIR: {data_dir}: {error.strerror}") from error
-    raise ConfigError(f"BARTIZAN_DATA_DIR: {data_dir}: {MOST_PROCESSES} processes use it already")
 
 
 def make_engine(

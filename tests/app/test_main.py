@@ -15,8 +15,9 @@ from app.auth import Role
 from app.main import create_app
 from app.policies.policy import default_text
 from app.settings import Settings
+from app.slot import take_slot
 from app.tokens import read_tokens_file
-from app.world import AppWorld, never_block, take_slot
+from app.world import AppWorld, never_block
 from detectors.errors import ConfigError
 from detectors.rule import Kind
 

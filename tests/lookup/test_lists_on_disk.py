@@ -85,6 +85,14 @@ class Process:
         return None if found is None else found.origin
 
 
+async def listing(redis: Redis, folder: Path) -> Process:
+    """A process that has a list of one address."""
+    process = Process(redis, folder)
+    await process.follower.step()
+    await process.put(b"203.0.113.9\n")
+    return process
+
+
 def test_what_was_saved_is_loaded_in_every_length(tmp_path: Path) -> None:
     files, packed = ListFiles(tmp_path), listed()
     assert not files.save(packed, NOW + DAY)
@@ -180,9 +188,7 @@ async def test_a_list_that_is_newer_than_our_own_decisions_waits_for_them(
     redis: Redis, tmp_path: Path
 ) -> None:
     """Else somebody who follows comes with the older cursor and never hears of the change."""
-    process = Process(redis, tmp_path)
-    await process.follower.step()
-    await process.put(b"203.0.113.9\n")
+    process = await listing(redis, tmp_path)
     await process.save()
     await process.put(b"203.0.113.8\n", "d2")
     await process.keeper.look(process.snapshot.saved)
@@ -194,9 +200,7 @@ async def test_a_list_that_is_newer_than_our_own_decisions_waits_for_them(
 
 
 async def test_the_file_of_a_list_that_is_gone_is_deleted(redis: Redis, tmp_path: Path) -> None:
-    process = Process(redis, tmp_path)
-    await process.follower.step()
-    await process.put(b"203.0.113.9\n")
+    process = await listing(redis, tmp_path)
     await process.save()
     await process.actions.lists.drop("drop")
     await process.follower.step()
@@ -205,9 +209,7 @@ async def test_the_file_of_a_list_that_is_gone_is_deleted(redis: Redis, tmp_path
 
 
 async def test_a_damaged_file_is_left_until_redis_has_spoken(redis: Redis, tmp_path: Path) -> None:
-    first = Process(redis, tmp_path)
-    await first.follower.step()
-    await first.put(b"203.0.113.9\n")
+    first = await listing(redis, tmp_path)
     await first.save()
     path = tmp_path / FOLDER / "drop.list"
     path.write_bytes(b"nonsense")
@@ -222,9 +224,7 @@ async def test_a_damaged_file_is_left_until_redis_has_spoken(redis: Redis, tmp_p
 
 
 async def test_a_list_that_is_too_old_is_not_put_in_force(redis: Redis, tmp_path: Path) -> None:
-    first = Process(redis, tmp_path)
-    await first.follower.step()
-    await first.put(b"203.0.113.9\n")
+    first = await listing(redis, tmp_path)
     await first.save()
     late = Process(redis, tmp_path, NOW + 3 * DAY)
     assert await late.begin() == 0
@@ -236,9 +236,7 @@ async def test_a_list_that_is_too_old_is_not_put_in_force(redis: Redis, tmp_path
 async def test_it_ends_while_redis_is_away_and_comes_back_with_it(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = Process(redis, tmp_path)
-    await first.follower.step()
-    await first.put(b"203.0.113.9\n")
+    first = await listing(redis, tmp_path)
     await first.save()
     second = Process(redis, tmp_path)
     await second.begin()
@@ -259,9 +257,7 @@ async def test_it_ends_while_redis_is_away_and_comes_back_with_it(
 async def test_while_redis_is_there_it_is_not_this_process_that_ends_a_list(
     redis: Redis, tmp_path: Path
 ) -> None:
-    process = Process(redis, tmp_path)
-    await process.follower.step()
-    await process.put(b"203.0.113.9\n")
+    process = await listing(redis, tmp_path)
     process.ms = NOW + 4 * DAY
     process.follower.heard_at = process.ms - AWAY_MS + 1
     await process.keeper.look(None)
@@ -274,9 +270,7 @@ async def test_while_redis_is_there_it_is_not_this_process_that_ends_a_list(
 async def test_a_file_follows_the_end_of_its_list_but_not_every_ten_seconds(
     redis: Redis, tmp_path: Path
 ) -> None:
-    process = Process(redis, tmp_path)
-    await process.follower.step()
-    await process.put(b"203.0.113.9\n")
+    process = await listing(redis, tmp_path)
     await process.save()
     for later, expected in ((HOUR, 0), (2 * HOUR, 2 * HOUR), (0, 0)):
         process.keeper.note({"drop": info(b"203.0.113.9\n", good_at=NOW + later)})
@@ -286,9 +280,7 @@ async def test_a_file_follows_the_end_of_its_list_but_not_every_ten_seconds(
 
 
 async def test_a_disk_that_refuses_is_told_of_once(redis: Redis, tmp_path: Path) -> None:
-    process = Process(redis, tmp_path)
-    await process.follower.step()
-    await process.put(b"203.0.113.9\n")
+    process = await listing(redis, tmp_path)
     (tmp_path / FOLDER).write_bytes(b"a file in its place")
     with capture_logs() as logs:
         for _ in range(3):
@@ -302,9 +294,7 @@ async def test_a_disk_that_refuses_is_told_of_once(redis: Redis, tmp_path: Path)
 async def test_an_outage_at_the_start_leaves_the_restored_lists(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = Process(redis, tmp_path)
-    await first.follower.step()
-    await first.put(b"203.0.113.9\n")
+    first = await listing(redis, tmp_path)
     await first.save()
     second = Process(redis, tmp_path)
     await second.begin()
