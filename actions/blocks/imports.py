@@ -137,14 +137,15 @@ class Imports:
         """
         refused: list[Refused] = []
         counts: Counter[str] = Counter()
-        places, seen, done = asyncio.Semaphore(CALLS_AT_ONCE), set[str](), 0
+        places, noting, seen, done = asyncio.Semaphore(CALLS_AT_ONCE), asyncio.Lock(), set[str](), 0
 
         async def some(chosen: list[_Wish], number: int) -> None:
             nonlocal done
             try:
                 counts.update(await self._some(chosen, actor, import_id, refused, dry=dry))
                 done += number
-                await self.progress.note(import_id, done, len(wishes))
+                async with noting:  # one after the other, else an older word may be the last
+                    await self.progress.note(import_id, done, len(wishes))
             finally:
                 places.release()
 
