@@ -1,6 +1,7 @@
 """`bartizan serve`: the address, Redis, the first tokens, the workers, and a clean end."""
 
 import asyncio
+import gc
 import os
 import random
 import shlex
@@ -113,6 +114,7 @@ def _run(settings: Settings, listener: socket.socket, *, access_log: bool) -> No
     )
     if settings.workers > 1:
         prepare_multiprocess(settings.data_dir)
+        gc.enable()  # this process only watches its workers; each of them turns it off while it starts
         Multiprocess(config, sockets=[listener]).run()
         return
     server = uvicorn.Server(config)
